@@ -1,0 +1,284 @@
+//! `modfs demo`: everything once, for real, as a shell transcript.
+
+use crate::cmd_build::{self, Options};
+use crate::cmd_host;
+use crate::samples::SAMPLES;
+use clap::Args;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Arguments of `modfs demo`.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Leave the host running with modules loaded, and say where
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What a step is expected to do: `true`, succeed.
+type Expect = bool;
+const OK: Expect = true;
+const REFUSED: Expect = false;
+
+/// A heading and what is typed under it.
+type Chapter = (&'static str, &'static [(&'static str, Expect)]);
+
+/// In `k` is the host's mount; in `ko` are the modules.
+const CHAPTERS: &[Chapter] = &[
+    (
+        "A module is a directory. Its object is a file in it; `control` takes commands.",
+        &[
+            ("ls k k/modules", OK),
+            ("mkdir k/modules/hello", OK),
+            ("cp ko/hello.ko k/modules/hello", OK),
+            ("cat k/modules/hello/hello.ko", OK),
+            ("echo map > k/modules/hello/control", OK),
+            ("cat k/modules/hello/hello.ko", OK),
+            (
+                "echo 'init whom=\"you there\" times=2' > k/modules/hello/control",
+                OK,
+            ),
+            (
+                "cat k/modules/hello/state k/modules/hello/parameters/whom",
+                OK,
+            ),
+            ("echo exit > k/modules/hello/control", OK),
+            ("echo unmap > k/modules/hello/control", OK),
+            ("rm k/modules/hello/hello.ko && rmdir k/modules/hello", OK),
+            ("modfs log", OK),
+        ],
+    ),
+    (
+        "Modules use what others export. What is missing is named, and so is who has it.",
+        &[
+            ("insmod ko/user.ko a=40 b=2", REFUSED),
+            ("insmod ko/lib.ko", OK),
+            ("insmod ko/user.ko a=40 b=2", OK),
+            ("lsmod", OK),
+            (
+                "cat k/modules/user/deps k/modules/lib/refs k/modules/lib/symbols",
+                OK,
+            ),
+            ("rmmod lib", REFUSED),
+            ("echo exit > k/modules/lib/control", REFUSED),
+            ("cat k/modules/lib/control", OK),
+            ("modfs log | tail -n 1", OK),
+        ],
+    ),
+    (
+        "A character device. While it is open its module stays.",
+        &[
+            ("insmod ko/echo.ko", OK),
+            ("echo 'who is there?' > k/dev/echo", OK),
+            ("cat k/dev/echo", OK),
+            ("exec 3< k/dev/echo; rmmod echo", REFUSED),
+            ("rmmod echo", OK),
+        ],
+    ),
+    (
+        "A virtual file.",
+        &[
+            ("insmod ko/visits.ko", OK),
+            ("cat k/proc/visits; cat k/proc/visits", OK),
+            ("echo 41 > k/proc/visits; cat k/proc/visits", OK),
+        ],
+    ),
+    (
+        "What is not a module is refused with a reason.",
+        &[
+            ("insmod /bin/sh", REFUSED),
+            (
+                "head -c 300 ko/hello.ko > ko/cut.ko; insmod ko/cut.ko",
+                REFUSED,
+            ),
+            ("insmod ko/hello.ko times=many", REFUSED),
+        ],
+    ),
+    (
+        "A module that faults is stopped and marked; the host goes on.",
+        &[
+            ("insmod ko/crash.ko", OK),
+            ("cat k/dev/crash", REFUSED),
+            ("modfs log | tail -n 15", OK),
+            ("rmmod crash", REFUSED),
+            ("cat k/proc/visits", OK),
+        ],
+    ),
+];
+
+/// How the demo ends when nothing is kept.
+const GOODBYE: Chapter = (
+    "All of it goes again.",
+    &[("rmmod user lib visits", OK), ("lsmod", OK)],
+);
+
+/// The whole demo.
+///
+/// # Errors
+/// What is missing on this machine, or which step did not do what it should.
+pub(crate) fn run(args: &DemoArgs) -> Result<(), String> {
+    if !Path::new("/dev/fuse").exists() {
+        return Err(NO_FUSE.into());
+    }
+    let scratch = tempfile::Builder::new()
+        .prefix("modfs-demo-")
+        .tempdir()
+        .map_err(|e| format!("demo: cannot make a temporary directory: {e}"))?;
+    let mut demo = Demo::new(scratch.path())?;
+    let told = demo.tell(args.keep);
+    if args.keep && told.is_ok() {
+        demo.mounted = false;
+        let at = scratch.keep();
+        say(&format!(
+            "\nIt is still running. To go on:\n  cd {0}\n  export MODFS_TREE={0}/k/modules \
+             PATH={0}/bin:$PATH\nTo end it:\n  {1} {0}/k\n",
+            at.display(),
+            unmount_program()
+        ));
+        return Ok(());
+    }
+    let ended = demo.end();
+    told.and(ended)?;
+    say("\nNothing is left: no module, no mount, no file.\n");
+    Ok(())
+}
+
+const NO_FUSE: &str = "demo: there is no /dev/fuse, by which modules are shown as files.
+  On a machine of your own: modprobe fuse (as root)
+  In a container: start it with --device /dev/fuse --cap-add SYS_ADMIN
+  Ordinary users also need fusermount3: apt install fuse3";
+
+struct Demo {
+    at: PathBuf,
+    mounted: bool,
+}
+
+impl Demo {
+    /// Puts the tools and the samples' sources into the directory.
+    fn new(at: &Path) -> Result<Demo, String> {
+        let prepare = || -> io::Result<()> {
+            let program = std::env::current_exe()?;
+            fs::create_dir(at.join("bin"))?;
+            for name in ["modfs", "insmod", "rmmod", "lsmod"] {
+                symlink(&program, at.join("bin").join(name))?;
+            }
+            fs::create_dir(at.join("ko"))?;
+            fs::create_dir(at.join("k"))?;
+            for (name, source) in SAMPLES {
+                let directory = at.join("modules").join(name);
+                fs::create_dir_all(&directory)?;
+                fs::write(directory.join(format!("{name}.c")), source)?;
+            }
+            Ok(())
+        };
+        prepare().map_err(|e| format!("demo: cannot write to {}: {e}", at.display()))?;
+        Ok(Demo {
+            at: at.to_owned(),
+            mounted: false,
+        })
+    }
+
+    fn tell(&mut self, keep: bool) -> Result<(), String> {
+        heading("Modules from C, built as any kernel's are.");
+        for (name, _) in SAMPLES {
+            let output = self.at.join("ko").join(format!("{name}.ko"));
+            say(&format!("$ modfs build -o ko/{name}.ko modules/{name}\n"));
+            let options = Options {
+                output: Some(output),
+                ..Options::default()
+            };
+            let source = self.at.join("modules").join(name);
+            cmd_build::build(&[source], &options).map_err(|e| format!("demo: {e}"))?;
+        }
+        heading("A host: a small kernel in user space, mounted at k.");
+        self.step("modfs host k", OK)?;
+        self.mounted = true;
+        for chapter in CHAPTERS {
+            self.chapter(chapter)?;
+        }
+        if keep { Ok(()) } else { self.chapter(&GOODBYE) }
+    }
+
+    fn chapter(&self, (title, steps): &Chapter) -> Result<(), String> {
+        heading(title);
+        steps
+            .iter()
+            .try_for_each(|(typed, expect)| self.step(typed, *expect))
+    }
+
+    /// Shows and runs what is typed.
+    fn step(&self, typed: &str, expect: Expect) -> Result<(), String> {
+        say(&format!("$ {typed}\n"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut search = self.at.join("bin").into_os_string();
+        search.push(":");
+        search.push(path);
+        let output = Command::new("sh")
+            // Both streams in the order in which they were written.
+            .args(["-c", &format!("exec 2>&1\n{typed}")])
+            .current_dir(&self.at)
+            .env("PATH", search)
+            .env("MODFS_TREE", self.at.join("k/modules"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| format!("demo: cannot run sh: {e}"))?;
+        say(&String::from_utf8_lossy(&output.stdout));
+        if output.status.success() == expect {
+            return Ok(());
+        }
+        let wanted = if expect { "succeeded" } else { "been refused" };
+        Err(format!(
+            "demo: `{typed}` should have {wanted}, but: {}",
+            output.status
+        ))
+    }
+
+    /// Stops the host, and waits until it is gone.
+    fn end(&mut self) -> Result<(), String> {
+        if !std::mem::take(&mut self.mounted) {
+            return Ok(());
+        }
+        let mount = self.at.join("k");
+        let typed = format!("{} k", unmount_program());
+        self.step(&typed, OK)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while cmd_host::is_up(&mount) {
+            if Instant::now() > deadline {
+                return Err(format!("demo: the host at {} did not end", mount.display()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // After an error too nothing is to stay behind.
+        let _ = self.end();
+    }
+}
+
+/// How this user unmounts.
+fn unmount_program() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "umount"
+    } else {
+        "fusermount3 -u"
+    }
+}
+
+fn heading(text: &str) {
+    say(&format!("\n# {text}\n"));
+}
+
+/// Prints; whoever closed our output does not want to know.
+fn say(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}

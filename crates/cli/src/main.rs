@@ -1,0 +1,100 @@
+//! modfs: the multi-call binary. It parses arguments and prints; what it does is in the crates
+//! below it.
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+mod cmd_build;
+mod cmd_demo;
+mod cmd_host;
+mod cmd_insmod;
+mod cmd_log;
+mod cmd_lsmod;
+mod cmd_rmmod;
+mod samples;
+mod tree;
+
+/// Loadable modules as files, for any program
+#[derive(Parser, Debug)]
+#[command(name = "modfs", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands. Those that are the name of an older tool are also what the program does when
+/// it is called by that name.
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show all of it: build sample modules, start a host, use it from a shell, clean up
+    Demo(cmd_demo::DemoArgs),
+    /// Run a small user-space kernel whose modules, devices and files are under MOUNTPOINT
+    Host(cmd_host::HostArgs),
+    /// Build C sources into a module
+    Build(cmd_build::BuildArgs),
+    /// Insert a module into a tree
+    Insmod(cmd_insmod::InsmodArgs),
+    /// Remove modules from a tree
+    Rmmod(cmd_rmmod::RmmodArgs),
+    /// List the modules of a tree
+    Lsmod(cmd_lsmod::LsmodArgs),
+    /// Print the log of a host
+    Log(cmd_log::LogArgs),
+    /// Write the C headers that modules include to a directory
+    Headers(HeadersArgs),
+}
+
+/// Arguments of `modfs headers`.
+#[derive(clap::Args, Debug)]
+struct HeadersArgs {
+    /// Where to; it is made when it does not exist
+    directory: std::path::PathBuf,
+}
+
+/// The names of older tools.
+const TOOLS: [&str; 3] = ["insmod", "rmmod", "lsmod"];
+
+/// The arguments, with the command put in when the program was called by a tool's name.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let called = arguments
+        .first()
+        .and_then(|path| Path::new(path).file_name());
+    let tool = called.and_then(|name| TOOLS.iter().find(|tool| name == **tool));
+    if let Some(tool) = tool {
+        arguments.splice(0..1, ["modfs".into(), OsString::from(tool)]);
+    }
+    arguments
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::try_parse_from(arguments()).unwrap_or_else(|error| {
+        let _ = error.print();
+        // 1, as kmod's tools, not clap's 2.
+        std::process::exit(i32::from(error.use_stderr()));
+    });
+    let result = match &cli.command {
+        Command::Demo(args) => cmd_demo::run(args),
+        Command::Host(args) => cmd_host::run(args),
+        Command::Build(args) => match cmd_build::run(args) {
+            // The compiler has said it all.
+            Err(cmd_build::Error::Compiler) => return ExitCode::FAILURE,
+            other => other.map_err(|error| format!("build: {error}")),
+        },
+        Command::Insmod(args) => cmd_insmod::run(args),
+        Command::Rmmod(args) => cmd_rmmod::run(args),
+        Command::Lsmod(args) => cmd_lsmod::run(args),
+        Command::Log(args) => cmd_log::run(args),
+        Command::Headers(args) => modfs_module::write_headers(&args.directory)
+            .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}

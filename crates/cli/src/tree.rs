@@ -1,0 +1,171 @@
+//! A mounted tree, as the tools use it: with nothing but files.
+
+use clap::Args;
+use modfs_core::Errno;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where the tree is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TreeArgs {
+    /// The directory of modules: MOUNTPOINT/modules of a host
+    #[arg(long, value_name = "DIR", env = "MODFS_TREE")]
+    pub(crate) tree: Option<PathBuf>,
+}
+
+/// A tree of modules.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree(PathBuf);
+
+/// Why a command to the tree did not do what it should.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) errno: Errno,
+    /// What `control` said, a line each; the errno's text when it said nothing.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Refused {
+    fn io(error: &io::Error) -> Refused {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refused {
+            errno,
+            reasons: vec![errno.text().to_owned()],
+        }
+    }
+
+    /// All on one line.
+    pub(crate) fn text(&self) -> String {
+        self.reasons.join("; ")
+    }
+}
+
+impl Tree {
+    /// The tree that the arguments, or MODFS_TREE, name.
+    ///
+    /// # Errors
+    /// None is named, or there is no tree.
+    pub(crate) fn open(args: &TreeArgs) -> Result<Tree, String> {
+        let Some(path) = &args.tree else {
+            return Err(
+                "no tree: give --tree DIR or set MODFS_TREE (MOUNTPOINT/modules of a \
+                        `modfs host`)"
+                    .into(),
+            );
+        };
+        match fs::metadata(path.join("kernel/version")) {
+            Ok(_) => Ok(Tree(path.clone())),
+            Err(error) if path.join("modules/kernel/version").exists() => Err(format!(
+                "{} is no tree of modules ({error}); did you mean {}?",
+                path.display(),
+                path.join("modules").display()
+            )),
+            Err(error) => Err(format!("{} is no tree of modules: {error}", path.display())),
+        }
+    }
+
+    pub(crate) fn path(&self, module: &str, file: &str) -> PathBuf {
+        self.0.join(module).join(file)
+    }
+
+    /// The directory of a module.
+    pub(crate) fn dir(&self, module: &str) -> PathBuf {
+        self.0.join(module)
+    }
+
+    /// Writes a command to a module's `control`.
+    ///
+    /// # Errors
+    /// What the write said, with the reasons that reading `control` gives.
+    pub(crate) fn command(&self, module: &str, command: &str) -> Result<(), Refused> {
+        let control = self.path(module, "control");
+        let Err(error) = fs::write(&control, command) else {
+            return Ok(());
+        };
+        let mut refused = Refused::io(&error);
+        let said = fs::read_to_string(&control).unwrap_or_default();
+        let mut lines = said.lines().skip_while(|line| !line.starts_with("last: "));
+        let is_ours = lines.next().is_some_and(|last| {
+            let outcome = last.rsplit(": ").next().unwrap_or_default();
+            outcome.split(' ').next() == Some(refused.errno.name())
+        });
+        if is_ours {
+            let reasons: Vec<String> = lines.map(|line| line.trim_start().to_owned()).collect();
+            if !reasons.is_empty() {
+                refused.reasons = reasons;
+            }
+        }
+        Err(refused)
+    }
+
+    /// The content of a file of a module, without the newline at its end.
+    pub(crate) fn read(&self, module: &str, file: &str) -> io::Result<String> {
+        let mut text = fs::read_to_string(self.path(module, file))?;
+        text.truncate(text.trim_end_matches('\n').len());
+        Ok(text)
+    }
+
+    /// The lines of a file of a module; none when it is not there.
+    pub(crate) fn lines(&self, module: &str, file: &str) -> Vec<String> {
+        let text = self.read(module, file).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The names of the modules, the newest first.
+    pub(crate) fn modules(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != modfs_core::KERNEL {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// The module file that is mapped, or else the only one.
+    pub(crate) fn file(&self, module: &str) -> io::Result<Option<String>> {
+        const OTHERS: [&str; 8] = [
+            "control",
+            "state",
+            "usecount",
+            "deps",
+            "refs",
+            "symbols",
+            "info",
+            "parameters",
+        ];
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.dir(module))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !OTHERS.contains(&name.as_str()) {
+                files.push(name);
+            }
+        }
+        let mapped = files.iter().position(|file| {
+            self.read(module, file)
+                .is_ok_and(|state| state != "unmapped")
+        });
+        Ok(match mapped {
+            Some(at) => Some(files.swap_remove(at)),
+            None => files.pop(),
+        })
+    }
+
+    /// Whether something is mapped in a module's directory.
+    pub(crate) fn is_mapped(&self, module: &str) -> bool {
+        self.read(module, "state")
+            .is_ok_and(|state| state != "unmapped")
+    }
+}
+
+/// The name of the module that a file holds: the file's, without `.ko` or `.o`, and `-` as `_`.
+pub(crate) fn module_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name
+        .strip_suffix(".ko")
+        .or_else(|| name.strip_suffix(".o"))
+        .unwrap_or(&name);
+    stem.replace('-', "_")
+}

@@ -1,0 +1,160 @@
+use crate::{Flags, Refusal, State};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// An address in the kernel's memory. 0 means "none".
+pub type Address = u64;
+
+/// What the file tree needs of a kernel: map an object, start it, stop it, unmap it, and tell
+/// what there is. Finding, checking and ordering modules is done outside.
+///
+/// A module is named by its directory; `file` is the name of the module file in it that the
+/// command is about. Calls may come from several threads at once, also for one module: the
+/// kernel's own module list decides, by [`crate::TABLE`].
+pub trait Kernel: Send + Sync {
+    /// Gives an object a place: links it against the symbols there are and takes a reference on
+    /// each module whose symbols it uses. Runs no code of it. `mode` is the file's permission
+    /// bits, which say how a linked image is mapped; they mean nothing for a relocatable object.
+    ///
+    /// # Errors
+    /// EEXIST: something is mapped already, or an export is taken. ENOEXEC: not an object this
+    /// kernel takes. ENOENT: unresolved symbols, each a reason. EINVAL: an interface of another
+    /// version. E2BIG, ENOMEM: too large, no room.
+    fn map(&self, module: &str, file: &str, object: Arc<Vec<u8>>, mode: u32)
+    -> Result<(), Refusal>;
+
+    /// Takes the place away again.
+    ///
+    /// # Errors
+    /// ENOENT: not mapped. EBUSY: it runs, or it faulted.
+    fn unmap(&self, module: &str, file: &str) -> Result<(), Refusal>;
+
+    /// Sets the parameters, runs init, and returns when it has returned.
+    ///
+    /// # Errors
+    /// ENOENT: not mapped. EEXIST: runs already. EBUSY: init or exit is under way, or init
+    /// returned a positive value. EINVAL: cleaned up already, or a parameter is wrong. EFAULT:
+    /// init faulted. Otherwise what init returned.
+    fn init(&self, module: &str, file: &str, args: &InitArgs) -> Result<(), Refusal>;
+
+    /// Lets no new use begin, runs the module's cleanup, and returns when it has returned.
+    ///
+    /// # Errors
+    /// ENOENT: not mapped. EINVAL: not running. EBUSY: in use (each user is a reason), init or
+    /// exit is under way, or it faulted. Then nothing has changed.
+    fn exit(&self, module: &str, file: &str) -> Result<(), Refusal>;
+
+    /// What is known of a mapped module; `None` when nothing of this name is mapped.
+    fn status(&self, module: &str) -> Option<Status>;
+
+    /// The symbols a module exports; of the kernel itself for [`crate::KERNEL`].
+    fn symbols(&self, module: &str) -> Vec<SymbolLine>;
+
+    /// Adds a symbol to those that `module` exports.
+    ///
+    /// # Errors
+    /// EEXIST: the name is taken. ENOENT: no such module. EINVAL: the name is empty.
+    fn add_symbol(&self, module: &str, symbol: SymbolLine) -> Result<(), Refusal>;
+
+    /// Takes back a symbol that was added with [`Kernel::add_symbol`].
+    ///
+    /// # Errors
+    /// ENOENT: the module exports no such symbol. EPERM: it is not one that was added.
+    /// EBUSY: some module uses it.
+    fn del_symbol(&self, module: &str, name: &str) -> Result<(), Refusal>;
+
+    /// The object's modinfo, as (tag, value) in the object's order.
+    fn info(&self, module: &str) -> Vec<(String, String)>;
+
+    /// The parameters of a mapped module.
+    fn parameters(&self, module: &str) -> Vec<Parameter>;
+
+    /// The value of a parameter, as text without a newline.
+    ///
+    /// # Errors
+    /// ENOENT: no such module or parameter.
+    fn parameter(&self, module: &str, name: &str) -> Result<String, Refusal>;
+
+    /// Sets a parameter of a running module.
+    ///
+    /// # Errors
+    /// ENOENT: no such module or parameter. EPERM: the parameter may not be written. EINVAL,
+    /// ERANGE: the value. EBUSY: the module is not running.
+    fn set_parameter(&self, module: &str, name: &str, value: &str) -> Result<(), Refusal>;
+
+    /// Asks for a module by name, as the kernel itself would (`request_module`).
+    ///
+    /// # Errors
+    /// ENOENT: no helper is set. ENOMEM: too many requests at once. Otherwise why the helper
+    /// could not be run or what it said.
+    fn request(&self, name: &str) -> Result<(), Refusal>;
+
+    /// Exits and unmaps every module that was loaded on demand and is no longer used (2.4
+    /// `delete_module(NULL)`). Returns their names in the order they went.
+    fn autoclean(&self) -> Vec<String>;
+
+    /// The program that [`Kernel::request`] runs; empty for none.
+    fn helper(&self) -> String;
+
+    /// Sets the program that [`Kernel::request`] runs.
+    ///
+    /// # Errors
+    /// ENAMETOOLONG: longer than 255 bytes.
+    fn set_helper(&self, path: &str) -> Result<(), Refusal>;
+
+    /// The version of the kernel's interface: its vermagic string.
+    fn version(&self) -> String;
+}
+
+/// How a module is to be started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InitArgs {
+    /// `name=value` or `name`, in the order given; of two for one name the later holds.
+    pub parameters: Vec<String>,
+    /// Loaded on demand: the autoclean sweep may unload it.
+    pub autoclean: bool,
+}
+
+/// What is known of a mapped module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The module file that is mapped.
+    pub file: String,
+    /// Where the module is in its life.
+    pub state: State,
+    /// Start of the image; 0 when it has none at present.
+    pub address: Address,
+    /// Bytes of the image as it is now (without the init part once that is given back).
+    pub size: u64,
+    /// How many uses there are, not counting references.
+    pub usecount: usize,
+    /// AUTOCLEAN, VISITED, USED_ONCE.
+    pub flags: Flags,
+    /// Names of the modules whose symbols it uses.
+    pub deps: Vec<String>,
+    /// Names of the modules that use its symbols, the latest first.
+    pub refs: Vec<String>,
+}
+
+/// One exported symbol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolLine {
+    /// The symbol's name.
+    pub name: String,
+    /// Where it is, reachable from a module's code.
+    pub address: Address,
+    /// Checksum of its declaration, when known.
+    pub crc: Option<u32>,
+    /// Only for modules whose licence is GPL-compatible.
+    pub gpl: bool,
+}
+
+/// A parameter of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Permission bits of its file; 0: it has none.
+    pub mode: u32,
+}

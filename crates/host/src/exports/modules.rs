@@ -1,0 +1,85 @@
+//! `modfs/module.h`, `modfs/kmod.h`, `modfs/delay.h`.
+
+use super::print::Message;
+use super::variadic::{VaList, variadic};
+use super::{HostExport, exports};
+use crate::call::{HostSection, with_current};
+use crate::fault::peek;
+use modfs_core::Gate;
+use std::ffi::{c_char, c_int, c_uint};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(super) fn table() -> impl IntoIterator<Item = HostExport> {
+    exports![
+        "try_module_get" = try_module_get,
+        "module_put" = module_put,
+        "module_refcount" = module_refcount,
+        "request_module" = request_module,
+        "msleep" = msleep,
+    ]
+}
+
+variadic!(request_module, 1, "rsi", vrequest_module);
+
+/// The use count of the module whose `struct module` is at an address.
+fn gate_of(module: u64) -> Option<Arc<Gate>> {
+    let mut id = [0; 8];
+    if peek(module, &mut id) != id.len() {
+        return None;
+    }
+    let id = u64::from_le_bytes(id);
+    let _section = HostSection::enter();
+    with_current(|host, owner| {
+        // Nearly always it is the module's own.
+        if owner.id.get() == id {
+            return Some(owner.gate.clone());
+        }
+        let modules = host.modules();
+        let found = modules.iter().find(|(other, _)| other.get() == id);
+        found.map(|(_, module)| module.gate().clone())
+    })?
+}
+
+extern "C" fn try_module_get(module: u64) -> c_int {
+    // NULL is the kernel, which never goes away.
+    c_int::from(module == 0 || gate_of(module).is_some_and(|gate| gate.try_get()))
+}
+
+extern "C" fn module_put(module: u64) {
+    if module == 0 {
+        return;
+    }
+    if !gate_of(module).is_some_and(|gate| gate.put()) {
+        let _section = HostSection::enter();
+        with_current(|host, owner| {
+            let text = format!("{}: module_put without a use to give back", owner.name);
+            host.log.write(crate::Level::Warning, &text);
+        });
+    }
+}
+
+extern "C" fn module_refcount(module: u64) -> c_int {
+    gate_of(module).map_or(0, |gate| {
+        c_int::try_from(gate.count()).unwrap_or(c_int::MAX)
+    })
+}
+
+unsafe extern "C" fn vrequest_module(fmt: *const c_char, list: *mut VaList) -> c_int {
+    // SAFETY: the module's promise.
+    let name = unsafe { Message::of(fmt, list) };
+    let Ok(name) = std::str::from_utf8(name.bytes()) else {
+        return -libc::EINVAL;
+    };
+    // No module code runs in here on this thread, so nothing in it can fault.
+    let result = with_current(|host, _| host.request_module(name));
+    match result {
+        Some(Ok(())) => 0,
+        Some(Err(refusal)) => -refusal.errno.raw(),
+        None => -libc::EINVAL,
+    }
+}
+
+extern "C" fn msleep(milliseconds: c_uint) {
+    std::thread::sleep(Duration::from_millis(milliseconds.into()));
+}

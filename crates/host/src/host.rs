@@ -1,0 +1,243 @@
+//! The host: its module list, its exports, its log, and what modules registered.
+
+use crate::call::Owner;
+use crate::chrdev::Chrdevs;
+use crate::exports::{self, HostExport};
+use crate::fault;
+use crate::helper::Helper;
+use crate::image::Image;
+use crate::log::{Level, Log, Record};
+use crate::params::{Param, Strings};
+use crate::procfs::Procs;
+use crate::stubs::Stubs;
+use modfs_arena::Arena;
+use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal};
+use modfs_link::Import;
+use modfs_object::Modinfo;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// What the host keeps with a module.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The file it was mapped from.
+    pub(crate) object: Arc<Vec<u8>>,
+    /// `None` once a failed init's image is freed.
+    pub(crate) image: Option<Arc<Image>>,
+    pub(crate) info: Arc<Modinfo>,
+    pub(crate) params: Arc<Vec<Param>>,
+    pub(crate) strings: Arc<Strings>,
+    pub(crate) owner: Arc<Owner>,
+}
+
+/// All of a host, shared by those who use it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) arena: &'static Arena,
+    modules: Mutex<Modules<Loaded>>,
+    stubs: RwLock<Vec<Stubs>>,
+    pub(crate) log: Log,
+    pub(crate) chrdevs: Chrdevs,
+    pub(crate) procs: Procs,
+    pub(crate) helper: Helper,
+}
+
+impl Shared {
+    /// The module list. Never held while module code runs.
+    pub(crate) fn modules(&self) -> MutexGuard<'_, Modules<Loaded>> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an export at an address stands for.
+    pub(crate) fn import(&self, address: Address) -> Import {
+        let stubs = self.stubs.read().unwrap_or_else(PoisonError::into_inner);
+        match stubs.iter().find_map(|group| group.target(address)) {
+            Some(target) => Import {
+                address: target,
+                near: Some(address),
+            },
+            None => Import {
+                address,
+                near: self.arena.contains(address).then_some(address),
+            },
+        }
+    }
+
+    fn export(&self, exports: &[HostExport]) -> Result<(), Refusal> {
+        let out_of_memory =
+            |error: io::Error| Refusal::new(modfs_core::Errno::ENOMEM, error.to_string());
+        let functions: Vec<&HostExport> = exports.iter().filter(|e| e.function).collect();
+        let targets = functions.iter().map(|e| e.address).collect();
+        let stubs = Stubs::new(self.arena, targets).map_err(out_of_memory)?;
+        let near = functions
+            .iter()
+            .enumerate()
+            .map(|(i, e)| (*e, stubs.address(i)));
+        let variables = exports
+            .iter()
+            .filter(|e| !e.function)
+            .map(|e| (e, e.address));
+        let table: Vec<Export> = near
+            .chain(variables)
+            .map(|(export, address)| Export {
+                name: export.name.as_str().into(),
+                address,
+                crc: export.crc,
+                gpl: export.gpl,
+            })
+            .collect();
+        self.modules().export(&table)?;
+        self.stubs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(stubs);
+        Ok(())
+    }
+}
+
+/// A program as a kernel. Clones are the same host.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<Shared>);
+
+impl Host {
+    /// A host with the exports that `include/modfs` declares, and no modules.
+    ///
+    /// # Errors
+    /// There is no room below 2 GiB, or a system call failed: memfd_create(2), mmap(2),
+    /// sigaction(2).
+    ///
+    /// # Safety
+    /// Modules become part of this process: whoever can have one loaded, by this host's methods
+    /// or by the files of a tree it is shown in, must be trusted with the process. Handlers of
+    /// SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGTRAP that are installed later must pass on what
+    /// is not theirs to the ones that were there.
+    #[allow(unsafe_code, reason = "a contract for the caller; nothing unsafe is done")]
+    pub unsafe fn new() -> io::Result<Host> {
+        let arena = Arena::get()?;
+        fault::install()?;
+        let shared = Shared {
+            arena,
+            modules: Mutex::default(),
+            stubs: RwLock::default(),
+            log: Log::new(),
+            chrdevs: Chrdevs::default(),
+            procs: Procs::default(),
+            helper: Helper::default(),
+        };
+        shared
+            .export(&exports::standard())
+            .map_err(|refusal| io::Error::other(refusal.to_string()))?;
+        Ok(Host(Arc::new(shared)))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
+    /// The host as the kernel behind a tree.
+    pub fn kernel(&self) -> Arc<dyn Kernel> {
+        self.0.clone()
+    }
+
+    /// Adds exports of the program's own.
+    ///
+    /// # Errors
+    /// EEXIST: a name is taken; then none is added. ENOMEM: no room for their stubs.
+    pub fn export(&self, exports: &[HostExport]) -> Result<(), Refusal> {
+        self.0.export(exports)
+    }
+
+    /// Maps an object and starts it, or leaves nothing behind.
+    ///
+    /// # Errors
+    /// As [`Kernel::map`] and [`Kernel::init`].
+    pub fn load(&self, name: &str, object: Vec<u8>, parameters: &[&str]) -> Result<(), Refusal> {
+        let args = InitArgs {
+            parameters: parameters.iter().map(ToString::to_string).collect(),
+            autoclean: false,
+        };
+        self.0.map(name, name, Arc::new(object), 0o400)?;
+        self.0.init(name, name, &args).inspect_err(|_| {
+            // Fails only for a module that faulted, which has to stay.
+            let _ = self.0.unmap(name, name);
+        })
+    }
+
+    /// Stops a module and unmaps it.
+    ///
+    /// # Errors
+    /// As [`Kernel::exit`]; then nothing has changed.
+    pub fn unload(&self, name: &str) -> Result<(), Refusal> {
+        let file = self
+            .0
+            .status(name)
+            .map_or_else(|| name.to_owned(), |status| status.file);
+        self.0.exit(name, &file)?;
+        self.0.unmap(name, &file)
+    }
+
+    /// Stops and unmaps every module that can be, users before what they use. Returns the
+    /// names of those that could not, with the reasons.
+    pub fn unload_all(&self) -> Vec<(String, Refusal)> {
+        loop {
+            let names: Vec<String> = {
+                let modules = self.0.modules();
+                modules.iter().map(|(_, m)| m.name().to_string()).collect()
+            };
+            let mut left = Vec::new();
+            for name in &names {
+                let status = self.0.status(name);
+                let running = status
+                    .as_ref()
+                    .is_some_and(|s| s.state == modfs_core::State::Running);
+                let result = match status {
+                    _ if running => self.unload(name),
+                    Some(status) => self.0.unmap(name, &status.file),
+                    None => continue,
+                };
+                if let Err(refusal) = result {
+                    left.push((name.clone(), refusal));
+                }
+            }
+            // Users are newer than what they use, so one round does it, unless others load.
+            if left.len() == names.len() || left.is_empty() {
+                return left;
+            }
+        }
+    }
+
+    /// Where a running module's, or the host's own, export is.
+    pub fn symbol(&self, name: &str) -> Option<Address> {
+        Some(self.0.modules().resolve(name, true).ok()?.address)
+    }
+
+    /// Names of the mapped modules, the newest first.
+    pub fn names(&self) -> Vec<String> {
+        self.0
+            .modules()
+            .iter()
+            .map(|(_, m)| m.name().to_string())
+            .collect()
+    }
+
+    /// The log: what modules and the host itself printed.
+    pub fn log(&self) -> Vec<Record> {
+        self.0.log.records()
+    }
+
+    /// Writes a message of the host's own into the log.
+    pub fn print(&self, level: Level, text: &str) {
+        self.0.log.write(level, text);
+    }
+
+    /// Whether the log is written to standard error too; it is not at first.
+    pub fn echo_log(&self, echo: bool) {
+        self.0.log.set_echo(echo);
+    }
+
+    /// Tells the helper program, by MODFS_TREE, where this host's modules are shown as files.
+    pub fn set_tree(&self, tree: &Path) {
+        self.0.helper.set_tree(tree);
+    }
+}

@@ -1,0 +1,419 @@
+//! The host as a [`Kernel`].
+
+use crate::VERMAGIC;
+use crate::call::{Owner, call};
+use crate::host::{Loaded, Shared};
+use crate::image::{self, Image};
+use crate::log::Level;
+use crate::params::{self, Strings, Value};
+use crate::{oops, params::Param};
+use modfs_core::{
+    Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, NewModule, Owner as Exporter, Parameter,
+    Refusal, State, Status, Sweep, SymbolLine,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What starting or stopping a module needs of it.
+struct Start {
+    owner: Arc<Owner>,
+    image: Arc<Image>,
+    params: Arc<Vec<Param>>,
+    strings: Arc<Strings>,
+}
+
+impl Shared {
+    /// Calls a function of a module; a fault in it is reported, and ends the module's use.
+    ///
+    /// # Errors
+    /// EFAULT: it faulted.
+    ///
+    /// # Safety
+    /// As [`call`].
+    pub(crate) unsafe fn call(
+        &self,
+        owner: &Arc<Owner>,
+        function: u64,
+        arguments: [u64; 5],
+    ) -> Result<u64, Refusal> {
+        // SAFETY: the caller's.
+        match unsafe { call(self, owner, function, arguments) } {
+            Ok(returned) => Ok(returned),
+            Err(fault) => {
+                let oops = oops::report(self, &fault, &owner.name);
+                self.log.write(Level::Emerg, &oops.text);
+                let advice = format!(
+                    "{} stays as it is, faulted, until the host ends; the report is in the log",
+                    owner.name
+                );
+                self.log.write(Level::Emerg, &advice);
+                for id in [Some(owner.id), oops.module].into_iter().flatten() {
+                    self.mark_faulted(id);
+                }
+                Err(Refusal::all(Errno::EFAULT, vec![oops.summary, advice]))
+            }
+        }
+    }
+
+    fn mark_faulted(&self, id: Id) {
+        let mut modules = self.modules();
+        modules.fault(id);
+        if let Some(loaded) = modules.get(id).and_then(|module| module.payload()) {
+            loaded.owner.dead.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Links `object` as the module `id`, for which a map or relink has begun, and ends that.
+    fn place(&self, id: Id, name: &str, object: Arc<Vec<u8>>) -> Result<(), Refusal> {
+        let linked = image::link(self, id, name, &object);
+        let mut modules = self.modules();
+        let placed = linked.and_then(|linked| {
+            let module = modules.get(id).ok_or(Errno::ENOENT)?;
+            let owner = Owner {
+                id,
+                name: module.name().clone(),
+                gate: module.gate().clone(),
+                dead: AtomicBool::new(false),
+            };
+            let (address, size) = (linked.image.address(), linked.image.size());
+            let loaded = Loaded {
+                object,
+                image: Some(Arc::new(linked.image)),
+                info: Arc::new(linked.info),
+                params: Arc::new(linked.params),
+                strings: Arc::default(),
+                owner: Arc::new(owner),
+            };
+            modules.finish_map(id, &linked.exports, loaded)?;
+            if let Some(module) = modules.get_mut(id) {
+                module.set_extent(address, size);
+            }
+            Ok(())
+        });
+        if placed.is_err() {
+            modules.abort_map(id);
+        }
+        placed
+    }
+
+    fn start_of(&self, id: Id) -> Result<Start, Refusal> {
+        let modules = self.modules();
+        let loaded = modules
+            .get(id)
+            .and_then(|module| module.payload())
+            .ok_or(Errno::ENOENT)?;
+        Ok(Start {
+            owner: loaded.owner.clone(),
+            image: loaded.image.clone().ok_or(Errno::ENOENT)?,
+            params: loaded.params.clone(),
+            strings: loaded.strings.clone(),
+        })
+    }
+
+    /// Checks the parameters; nothing is stored yet.
+    fn parse<'a>(
+        &self,
+        module: &str,
+        params: &'a [Param],
+        args: &InitArgs,
+    ) -> Result<Vec<(&'a Param, Vec<Value>)>, Refusal> {
+        let mut parsed = Vec::new();
+        let mut reasons = Vec::new();
+        let mut errno = Errno::EINVAL;
+        for arg in &args.parameters {
+            let (name, value) = match arg.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (arg.as_str(), None),
+            };
+            // `-` and `_` are one in a parameter's name, as in Linux.
+            let Some(param) = params
+                .iter()
+                .find(|p| p.name.replace('-', "_") == name.replace('-', "_"))
+            else {
+                let text = format!("{module}: unknown parameter '{name}' ignored");
+                self.log.write(Level::Warning, &text);
+                continue;
+            };
+            match param.parse(value) {
+                Ok(values) => parsed.push((param, values)),
+                Err(refusal) => {
+                    errno = refusal.errno;
+                    reasons.extend(refusal.reasons);
+                }
+            }
+        }
+        if reasons.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(Refusal::all(errno, reasons))
+        }
+    }
+
+    /// Runs constructors and init. `Err`: it faulted, or returned an error.
+    fn run_init(&self, start: &Start) -> Result<(), Refusal> {
+        for function in &start.image.constructors {
+            // SAFETY: a constructor of the module, which init keeps mapped.
+            unsafe { self.call(&start.owner, *function, [0; 5])? };
+        }
+        if start.image.init_function == 0 {
+            return Ok(());
+        }
+        // SAFETY: the module's init, which takes no arguments.
+        let returned =
+            unsafe { self.call(&start.owner, start.image.init_function, [0; 5])? } as i32;
+        match Errno::from_init(returned) {
+            None => Ok(()),
+            Some(errno) => {
+                let text = format!("{}: init returned {returned}: {errno}", start.owner.name);
+                Err(Refusal::new(errno, text))
+            }
+        }
+    }
+
+    fn run_exit(&self, start: &Start) -> Result<(), Refusal> {
+        if start.image.exit_function != 0 {
+            // SAFETY: the module's cleanup, which takes no arguments; the module is mapped.
+            unsafe { self.call(&start.owner, start.image.exit_function, [0; 5])? };
+        }
+        for function in &start.image.destructors {
+            // SAFETY: a destructor of the module, which is mapped.
+            unsafe { self.call(&start.owner, *function, [0; 5])? };
+        }
+        Ok(())
+    }
+
+    /// Takes away what the module registered and did not take back itself.
+    fn sweep_registrations(&self, owner: &Owner) {
+        for what in self
+            .chrdevs
+            .remove_owner(owner.id)
+            .chain(self.procs.remove_owner(owner.id))
+        {
+            let text = format!("{}: left {what} registered: taken back", owner.name);
+            self.log.write(Level::Warning, &text);
+        }
+    }
+
+    fn stop(&self, id: Id, swept: bool) -> Result<(), Refusal> {
+        let start = self.start_of(id)?;
+        self.run_exit(&start)?;
+        self.sweep_registrations(&start.owner);
+        self.modules().finish_exit(id, swept);
+        Ok(())
+    }
+
+    fn exporter(&self, module: &str) -> Result<Exporter, Refusal> {
+        if module == KERNEL {
+            return Ok(Exporter::Kernel);
+        }
+        let id = self.modules().find(module);
+        id.map(Exporter::Module).ok_or_else(|| not_mapped(module))
+    }
+
+    /// The loaded parts of a module that a look at it needs.
+    fn look<R>(&self, module: &str, f: impl FnOnce(&Loaded, State) -> R) -> Option<R> {
+        let modules = self.modules();
+        let module = modules.get(modules.find(module)?)?;
+        Some(f(module.payload()?, module.state()))
+    }
+
+    fn find_parameter(
+        &self,
+        module: &str,
+        name: &str,
+    ) -> Result<(Param, Arc<Image>, Arc<Strings>, State), Refusal> {
+        let found = self.look(module, |loaded, state| {
+            let param = loaded.params.iter().find(|p| p.name == name)?;
+            let image = loaded.image.clone()?;
+            Some((param.clone(), image, loaded.strings.clone(), state))
+        });
+        found
+            .flatten()
+            .ok_or_else(|| Refusal::new(Errno::ENOENT, format!("{module} has no parameter {name}")))
+    }
+}
+
+fn not_mapped(module: &str) -> Refusal {
+    Refusal::new(Errno::ENOENT, format!("{module} is not mapped"))
+}
+
+impl Kernel for Shared {
+    fn map(
+        &self,
+        module: &str,
+        file: &str,
+        object: Arc<Vec<u8>>,
+        _mode: u32,
+    ) -> Result<(), Refusal> {
+        let new = NewModule { name: module, file };
+        let id = self.modules().begin_map(&new)?;
+        self.place(id, module, object)
+    }
+
+    fn unmap(&self, module: &str, file: &str) -> Result<(), Refusal> {
+        // The image goes when the lock is no longer held.
+        let loaded = self.modules().unmap(module, file)?;
+        drop(loaded);
+        Ok(())
+    }
+
+    fn init(&self, module: &str, file: &str, args: &InitArgs) -> Result<(), Refusal> {
+        let (id, again, object) = {
+            let mut modules = self.modules();
+            let (id, again) = modules.begin_relink(module, file)?;
+            let loaded = modules.get_mut(id).and_then(|m| m.payload_mut());
+            let object = loaded.map(|loaded| {
+                if again {
+                    loaded.image = None;
+                }
+                loaded.object.clone()
+            });
+            (id, again, object.ok_or(Errno::ENOENT)?)
+        };
+        if again {
+            self.place(id, module, object)?;
+        }
+        let start = self.start_of(id)?;
+        let values = self.parse(module, &start.params, args)?;
+        self.modules().begin_init(id, args)?;
+        let stored = values
+            .into_iter()
+            .try_for_each(|(param, values)| start.strings.store(&start.image, param, values));
+        match stored.and_then(|()| self.run_init(&start)) {
+            Ok(()) => {
+                start.image.drop_init();
+                let mut modules = self.modules();
+                modules.finish_init(id);
+                if let Some(module) = modules.get_mut(id) {
+                    module.set_extent(start.image.address(), start.image.size());
+                }
+                Ok(())
+            }
+            Err(refusal) if start.owner.is_dead() => Err(refusal),
+            Err(refusal) => {
+                start.owner.dead.store(true, Ordering::Relaxed);
+                self.sweep_registrations(&start.owner);
+                let mut modules = self.modules();
+                if modules.fail_init(id)
+                    && let Some(loaded) = modules.get_mut(id).and_then(|m| m.payload_mut())
+                {
+                    loaded.image = None;
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    fn exit(&self, module: &str, file: &str) -> Result<(), Refusal> {
+        let id = {
+            let mut modules = self.modules();
+            let id = modules.admit(module, file, Command::Exit)?;
+            modules.begin_exit(id)?;
+            id
+        };
+        self.stop(id, false)
+    }
+
+    fn status(&self, module: &str) -> Option<Status> {
+        let modules = self.modules();
+        modules.status(modules.find(module)?)
+    }
+
+    fn symbols(&self, module: &str) -> Vec<SymbolLine> {
+        match self.exporter(module) {
+            Ok(exporter) => self.modules().exports(exporter),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn add_symbol(&self, module: &str, symbol: SymbolLine) -> Result<(), Refusal> {
+        let exporter = self.exporter(module)?;
+        let export = Export {
+            name: symbol.name.as_str().into(),
+            address: symbol.address,
+            crc: symbol.crc,
+            gpl: symbol.gpl,
+        };
+        self.modules().add_symbol(exporter, export)
+    }
+
+    fn del_symbol(&self, module: &str, name: &str) -> Result<(), Refusal> {
+        let exporter = self.exporter(module)?;
+        self.modules().del_symbol(exporter, name)
+    }
+
+    fn info(&self, module: &str) -> Vec<(String, String)> {
+        let info = self.look(module, |loaded, _| loaded.info.clone());
+        info.map(|info| info.entries().to_vec()).unwrap_or_default()
+    }
+
+    fn parameters(&self, module: &str) -> Vec<Parameter> {
+        let params = self.look(module, |loaded, _| loaded.params.clone());
+        let one = |param: &Param| Parameter {
+            name: param.name.clone(),
+            mode: param.mode,
+        };
+        params
+            .map(|params| params.iter().map(one).collect())
+            .unwrap_or_default()
+    }
+
+    fn parameter(&self, module: &str, name: &str) -> Result<String, Refusal> {
+        let (param, image, _, _) = self.find_parameter(module, name)?;
+        params::show(&image, &param)
+    }
+
+    fn set_parameter(&self, module: &str, name: &str, value: &str) -> Result<(), Refusal> {
+        let (param, image, strings, state) = self.find_parameter(module, name)?;
+        if param.mode & 0o222 == 0 {
+            let text = format!("{module}: parameter {name} cannot be changed");
+            return Err(Refusal::new(Errno::EPERM, text));
+        }
+        if state != State::Running {
+            let text = format!("{module} is {state}: give the parameter to init");
+            return Err(Refusal::new(Errno::EBUSY, text));
+        }
+        strings.store(&image, &param, param.parse(Some(value))?)
+    }
+
+    fn request(&self, name: &str) -> Result<(), Refusal> {
+        self.request_module(name)
+    }
+
+    fn autoclean(&self) -> Vec<String> {
+        let mut sweep = Sweep::default();
+        let mut gone = Vec::new();
+        loop {
+            let (id, name, file) = {
+                let mut modules = self.modules();
+                let Some(id) = modules.next_stale(&mut sweep) else {
+                    return gone;
+                };
+                let name = modules
+                    .get(id)
+                    .map(|m| m.name().to_string())
+                    .unwrap_or_default();
+                let file = modules
+                    .status(id)
+                    .map(|status| status.file)
+                    .unwrap_or_default();
+                (id, name, file)
+            };
+            if self.stop(id, true).is_ok() && self.unmap(&name, &file).is_ok() {
+                gone.push(name);
+            }
+        }
+    }
+
+    fn helper(&self) -> String {
+        self.helper.path()
+    }
+
+    fn set_helper(&self, path: &str) -> Result<(), Refusal> {
+        self.helper.set_path(path)
+    }
+
+    fn version(&self) -> String {
+        VERMAGIC.to_owned()
+    }
+}

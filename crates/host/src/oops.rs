@@ -1,0 +1,109 @@
+//! What is said of a fault.
+
+use crate::fault::{Fault, REGISTERS};
+use crate::host::Shared;
+use crate::image::symbolise;
+use modfs_core::Id;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static OOPSES: AtomicU32 = AtomicU32::new(0);
+
+/// A fault in words, and in which module it was.
+pub(crate) struct Oops {
+    /// The whole report.
+    pub(crate) text: String,
+    /// One line of it.
+    pub(crate) summary: String,
+    /// The module whose code faulted; `None`: none's.
+    pub(crate) module: Option<Id>,
+}
+
+/// Writes the report.
+pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
+    let number = OOPSES.fetch_add(1, Ordering::Relaxed) + 1;
+    let (place, module) = locate(host, fault.instruction);
+    let what = what(fault);
+    let summary = format!("{caller}: {what} at {place}");
+    let mut text = String::new();
+    let _ = writeln!(text, "BUG: {what}, in a call into {caller}");
+    let _ = writeln!(text, "Oops: #{number}");
+    let _ = writeln!(text, "RIP: {place}");
+    for row in fault.registers.chunks(4).zip(REGISTERS.chunks(4)) {
+        let cells: Vec<String> = row
+            .0
+            .iter()
+            .zip(row.1)
+            .map(|(value, (name, _))| format!("{name}: {value:016x}"))
+            .collect();
+        let _ = writeln!(text, "{}", cells.join(" "));
+    }
+    text.push_str("Call Trace:\n");
+    let _ = writeln!(text, " {place}");
+    for (address, sure) in fault.trace() {
+        // A return address may be the first byte after its function: look at the call.
+        let (place, found) = locate(host, address - 1);
+        if found.is_some() {
+            let _ = writeln!(text, " {}{place}", if *sure { "" } else { "? " });
+        }
+    }
+    let linked: Vec<String> = host
+        .modules()
+        .iter()
+        .map(|(_, module)| module.name().to_string())
+        .collect();
+    let _ = writeln!(text, "Modules linked in: {}", linked.join(" "));
+    Oops {
+        text,
+        summary,
+        module,
+    }
+}
+
+fn what(fault: &Fault) -> String {
+    let address = fault.address;
+    match fault.signal {
+        libc::SIGSEGV if address == fault.instruction => {
+            format!("jump to {address:#x}, where there is no code")
+        }
+        libc::SIGSEGV if address < 4096 => {
+            format!("NULL pointer dereference, address {address:#x}")
+        }
+        libc::SIGSEGV => format!("bad memory access, address {address:#x}"),
+        libc::SIGBUS => format!("access beyond the end of mapped memory, address {address:#x}"),
+        libc::SIGILL => "invalid instruction".into(),
+        libc::SIGFPE => "division by zero, or its overflow".into(),
+        libc::SIGTRAP => "trap: a breakpoint, or code that was unloaded".into(),
+        other => format!("signal {other}"),
+    }
+}
+
+/// An address as `symbol+0x12/0x40 [module]`, and the module.
+fn locate(host: &Shared, address: u64) -> (String, Option<Id>) {
+    if !host.arena.is_code(address) {
+        return (format!("{address:#018x}"), None);
+    }
+    let modules = host.modules();
+    let found = modules.iter().find_map(|(id, module)| {
+        let loaded = module.payload()?;
+        let image = loaded
+            .image
+            .as_ref()
+            .filter(|image| image.has_code(address))?;
+        Some((
+            id,
+            module.name().clone(),
+            loaded.object.clone(),
+            image.bases,
+        ))
+    });
+    drop(modules);
+    match found {
+        Some((id, name, object, bases)) => {
+            let symbol =
+                symbolise(&object, &bases, address).unwrap_or_else(|| format!("{address:#018x}"));
+            (format!("{symbol} [{name}]"), Some(id))
+        }
+        None => (format!("{address:#018x} [no module's code]"), None),
+    }
+}

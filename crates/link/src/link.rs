@@ -1,0 +1,266 @@
+//! Writing the image.
+
+use crate::error::{MOST, told};
+use crate::layout::{kind_name, symbol_name};
+use crate::x86_64::X86_64;
+use crate::{Apply, Arch, Error, Layout, PARTS, Part, Values};
+use alloc::vec::Vec;
+use modfs_object::{Bind, Object, Place, SectionKind};
+
+/// What an import stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Its address.
+    pub address: u64,
+    /// An address that can be used in its stead by code that reaches only what is near: itself,
+    /// or a stub. `None`: there is none.
+    pub near: Option<u64>,
+}
+
+/// Where a symbol is, once everything has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SymbolValue {
+    /// Here.
+    At(Import),
+    /// It cannot be referred to: an import without a value, or in a section that is not loaded.
+    Nowhere,
+}
+
+/// The bytes of an image on their way to memory. Kept and used again, it saves allocations.
+#[derive(Debug, Default)]
+pub struct Staging {
+    parts: [Vec<u8>; PARTS],
+}
+
+impl Staging {
+    /// The bytes of a part: as many as its extent says are filled.
+    pub fn part(&self, part: Part) -> &[u8] {
+        &self.parts[part as usize]
+    }
+
+    /// The bytes at an address, if all of them are in what is staged for the given bases.
+    pub fn at(&self, bases: &[u64; PARTS], address: u64, len: u64) -> Option<&[u8]> {
+        Part::ALL.iter().find_map(|part| {
+            let start = address.checked_sub(bases[*part as usize])?;
+            let end = start.checked_add(len)?;
+            self.part(*part)
+                .get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
+        })
+    }
+
+    /// The NUL-terminated string at an address, without its NUL.
+    pub fn string_at(&self, bases: &[u64; PARTS], address: u64) -> Option<&str> {
+        Part::ALL.iter().find_map(|part| {
+            let start = usize::try_from(address.checked_sub(bases[*part as usize])?).ok()?;
+            let rest = self.part(*part).get(start..)?;
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            core::str::from_utf8(&rest[..end]).ok()
+        })
+    }
+
+    fn fill(&mut self, object: &Object<'_>, layout: &Layout) {
+        for part in Part::ALL {
+            let bytes = &mut self.parts[part as usize];
+            bytes.clear();
+            // Padding in code traps.
+            let pad = if matches!(part, Part::Text | Part::InitText) {
+                0xcc
+            } else {
+                0
+            };
+            bytes.resize(layout.extent(part).filled as usize, pad);
+        }
+        for (index, section) in object.sections().iter().enumerate() {
+            let Some((part, offset)) = layout.section(index) else {
+                continue;
+            };
+            if section.kind == SectionKind::Bytes {
+                let start = offset as usize;
+                let target = &mut self.parts[part as usize][start..start + section.data.len()];
+                target.copy_from_slice(section.data);
+            }
+        }
+    }
+}
+
+/// Links an object: fills `staging` with the image's bytes, relocated for `bases`, the address
+/// of each part. `import` gives the value of the import at a symbol index; a weak one that it
+/// does not know becomes 0.
+///
+/// # Errors
+/// Everything that is wrong, up to 256 errors, see [`Error`]; what is staged then is to be thrown
+/// away.
+pub fn link(
+    object: &Object<'_>,
+    layout: &Layout,
+    bases: &[u64; PARTS],
+    import: impl FnMut(usize) -> Option<Import>,
+    staging: &mut Staging,
+) -> Result<(), Vec<Error>> {
+    match object.machine() {
+        X86_64::MACHINE => Linker::new(object, layout, bases, import).run::<X86_64>(staging),
+        machine => Err(alloc::vec![Error::Machine(machine)]),
+    }
+}
+
+struct Linker<'a> {
+    object: &'a Object<'a>,
+    layout: &'a Layout,
+    bases: &'a [u64; PARTS],
+    values: Vec<SymbolValue>,
+    errors: Vec<Error>,
+}
+
+impl<'a> Linker<'a> {
+    fn new(
+        object: &'a Object<'a>,
+        layout: &'a Layout,
+        bases: &'a [u64; PARTS],
+        mut import: impl FnMut(usize) -> Option<Import>,
+    ) -> Linker<'a> {
+        let own = |address| {
+            SymbolValue::At(Import {
+                address,
+                near: Some(address),
+            })
+        };
+        let got = bases[Part::Rodata as usize] + layout.got().1;
+        let value = |(index, symbol): (usize, &modfs_object::Symbol<'_>)| {
+            if let Some((part, offset)) = layout.symbol(object, index) {
+                return own(bases[part as usize] + offset);
+            }
+            match symbol.place {
+                Place::Absolute => own(symbol.value),
+                // The null symbol: a relocation against it is about the addend alone.
+                Place::Undefined if index == 0 => own(0),
+                Place::Undefined if symbol.name == "_GLOBAL_OFFSET_TABLE_" => own(got),
+                Place::Undefined => match import(index) {
+                    Some(import) => SymbolValue::At(import),
+                    None if symbol.bind == Bind::Weak => own(0),
+                    None => SymbolValue::Nowhere,
+                },
+                Place::Section(at) if object.sections()[at].discarded => {
+                    kept_copy(object, layout, bases, symbol.name).map_or(SymbolValue::Nowhere, own)
+                }
+                Place::Section(_) | Place::Common => SymbolValue::Nowhere,
+            }
+        };
+        let values = object.symbols().iter().enumerate().map(value).collect();
+        Linker {
+            object,
+            layout,
+            bases,
+            values,
+            errors: Vec::new(),
+        }
+    }
+
+    fn run<A: Arch>(mut self, staging: &mut Staging) -> Result<(), Vec<Error>> {
+        staging.fill(self.object, self.layout);
+        self.fill_got(staging);
+        for (index, section) in self.object.sections().iter().enumerate() {
+            let Some((part, offset)) = self.layout.section(index) else {
+                continue;
+            };
+            if section.relocations().len() == 0 {
+                continue;
+            }
+            if section.kind == SectionKind::Zeros {
+                if self.errors.len() < MOST {
+                    self.errors.push(Error::ZerosRelocated(told(section.name)));
+                }
+                continue;
+            }
+            let start = offset as usize;
+            let bytes = &mut staging.parts[part as usize][start..start + section.data.len()];
+            self.relocate::<A>(index, bytes, self.bases[part as usize] + offset);
+        }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(self.errors)
+        }
+    }
+
+    fn fill_got(&mut self, staging: &mut Staging) {
+        let (symbols, offset) = self.layout.got();
+        let table = &mut staging.parts[Part::Rodata as usize][offset as usize..];
+        for (symbol, entry) in symbols.iter().zip(table.chunks_exact_mut(8)) {
+            // A symbol without a value is reported where it is used.
+            if let SymbolValue::At(import) = self.values[*symbol] {
+                entry.copy_from_slice(&import.address.to_le_bytes());
+            }
+        }
+    }
+
+    fn relocate<A: Arch>(&mut self, index: usize, bytes: &mut [u8], address: u64) {
+        let section = &self.object.sections()[index];
+        let (got_symbols, got_offset) = self.layout.got();
+        let got = self.bases[Part::Rodata as usize] + got_offset;
+        for relocation in section.relocations() {
+            if self.errors.len() >= MOST {
+                return;
+            }
+            let SymbolValue::At(import) = self.values[relocation.symbol] else {
+                self.nowhere(relocation.symbol);
+                continue;
+            };
+            let entry = match A::need(relocation.kind) {
+                Ok(crate::Need::Got) => got_symbols.binary_search(&relocation.symbol).unwrap_or(0),
+                _ => 0,
+            };
+            let values = Values {
+                symbol: import.address,
+                near: import.near,
+                addend: relocation.addend,
+                place: address.wrapping_add(relocation.offset),
+                got_entry: got + entry as u64 * 8,
+                got,
+                size: self.object.symbols()[relocation.symbol].size,
+            };
+            match A::apply(relocation.kind, bytes, relocation.offset, &values) {
+                Ok(()) => {}
+                Err(Apply::Bounds) => self.errors.push(Error::Bounds {
+                    section: told(section.name),
+                    offset: relocation.offset,
+                }),
+                Err(Apply::Range) => self.errors.push(Error::Range {
+                    section: told(section.name),
+                    offset: relocation.offset,
+                    name: kind_name::<A>(relocation.kind),
+                    symbol: symbol_name(self.object, relocation.symbol),
+                }),
+            }
+        }
+    }
+
+    fn nowhere(&mut self, index: usize) {
+        let symbol = &self.object.symbols()[index];
+        let name = symbol_name(self.object, index);
+        let error = match symbol.place {
+            Place::Section(at) => {
+                Error::NotLoaded(name, told(self.object.sections()[at].name))
+            }
+            _ => Error::Unresolved(name),
+        };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+}
+
+/// The symbol of the kept copy of a discarded COMDAT section.
+fn kept_copy(
+    object: &Object<'_>,
+    layout: &Layout,
+    bases: &[u64; PARTS],
+    name: &str,
+) -> Option<u64> {
+    let symbols = object.symbols().iter().enumerate();
+    symbols
+        .filter(|(_, s)| s.name == name && !name.is_empty())
+        .find_map(|(index, _)| {
+            let (part, offset) = layout.symbol(object, index)?;
+            Some(bases[part as usize] + offset)
+        })
+}

@@ -1,0 +1,464 @@
+//! Reading a relocatable ELF object.
+
+use crate::Error;
+use alloc::collections::BTreeSet;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use object::LittleEndian as LE;
+use object::elf;
+use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::read::{SectionIndex, SymbolIndex};
+
+type Header = elf::FileHeader64<LE>;
+
+/// A relocatable object, borrowed from the bytes of its file.
+#[derive(Debug)]
+pub struct Object<'a> {
+    machine: u16,
+    sections: Vec<Section<'a>>,
+    symbols: Vec<Symbol<'a>>,
+}
+
+/// What a section holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionKind {
+    /// Bytes of the file.
+    Bytes,
+    /// Zeros, which the file does not hold.
+    Zeros,
+    /// Something for the linker: symbols, relocations, groups, notes.
+    Other,
+}
+
+/// A section.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it holds.
+    pub kind: SectionKind,
+    /// Part of the image (`SHF_ALLOC`).
+    pub alloc: bool,
+    /// `SHF_WRITE`.
+    pub write: bool,
+    /// `SHF_EXECINSTR`.
+    pub exec: bool,
+    /// Bytes it takes in the image.
+    pub size: u64,
+    /// A power of two, at least 1.
+    pub align: u64,
+    /// Its bytes; empty for [`SectionKind::Zeros`].
+    pub data: &'a [u8],
+    /// A second copy of a COMDAT group's section: not part of the image.
+    pub discarded: bool,
+    relocations: &'a [elf::Rela64<LE>],
+}
+
+/// Where a symbol is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In another object: an import.
+    Undefined,
+    /// Its value is its address.
+    Absolute,
+    /// In a block to be allocated, zeroed; the symbol's value is its alignment.
+    Common,
+    /// In the section of this index; the symbol's value is the offset.
+    Section(usize),
+}
+
+/// How a symbol binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// Seen in its object only.
+    Local,
+    /// Seen everywhere.
+    Global,
+    /// Seen everywhere, may be missing, gives way to a global one.
+    Weak,
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SymbolKind {
+    /// A function.
+    Function,
+    /// A variable.
+    Object,
+    /// A function whose address is computed at load (`STT_GNU_IFUNC`).
+    Ifunc,
+    /// Anything else: a section, a file name, a label.
+    Other,
+}
+
+/// A symbol.
+#[derive(Clone, Copy, Debug)]
+pub struct Symbol<'a> {
+    /// Its name; empty for a section's symbol.
+    pub name: &'a str,
+    /// Where it is.
+    pub place: Place,
+    /// How it binds.
+    pub bind: Bind,
+    /// What it stands for.
+    pub kind: SymbolKind,
+    /// Offset, address or alignment, as [`Place`] says.
+    pub value: u64,
+    /// Bytes, as far as is known.
+    pub size: u64,
+}
+
+/// A relocation of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// Where in the section.
+    pub offset: u64,
+    /// What is to be done, a number of the machine's psABI.
+    pub kind: u32,
+    /// Index of the symbol it is about.
+    pub symbol: usize,
+    /// Added to the symbol's address.
+    pub addend: i64,
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object for `machine` (`e_machine`).
+    ///
+    /// # Errors
+    /// What is wrong with it, see [`Error`].
+    pub fn parse(data: &'a [u8], machine: u16) -> Result<Object<'a>, Error> {
+        let header = header(data)?;
+        let found = header.e_machine.get(LE).0;
+        if found != machine {
+            return Err(Error::Machine {
+                found,
+                wanted: machine,
+            });
+        }
+        let headers = header
+            .section_headers(LE, data)
+            .map_err(|_| Error::Damaged("the section table lies outside the file"))?;
+        let names = header
+            .section_strings(LE, data, headers)
+            .map_err(|_| Error::Damaged("the section names cannot be read"))?;
+        let mut sections = Vec::with_capacity(headers.len());
+        for (index, section) in headers.iter().enumerate() {
+            let name = section
+                .name(LE, names)
+                .ok()
+                .and_then(|name| core::str::from_utf8(name).ok())
+                .ok_or(Error::Name {
+                    what: "section",
+                    index,
+                })?;
+            sections.push(read_section(section, index, name, data)?);
+        }
+        no_overlap(headers, &sections)?;
+        let symbols = read_symbols(header, data, &sections)?;
+        attach_relocations(headers, data, &mut sections, symbols.len())?;
+        discard_copies(headers, data, &symbols, &mut sections)?;
+        Ok(Object {
+            machine,
+            sections,
+            symbols,
+        })
+    }
+
+    /// The machine it is for (`e_machine`).
+    pub fn machine(&self) -> u16 {
+        self.machine
+    }
+
+    /// All sections; index 0 is the reserved one.
+    pub fn sections(&self) -> &[Section<'a>] {
+        &self.sections
+    }
+
+    /// The first section of this name.
+    pub fn section_named(&self, name: &str) -> Option<&Section<'a>> {
+        self.sections.iter().find(|s| s.name == name)
+    }
+
+    /// All symbols; index 0 is the reserved one.
+    pub fn symbols(&self) -> &[Symbol<'a>] {
+        &self.symbols
+    }
+
+    /// The imports: every named symbol that is undefined, with its index.
+    pub fn imports(&self) -> impl Iterator<Item = (usize, &Symbol<'a>)> {
+        self.symbols
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.place == Place::Undefined && !s.name.is_empty())
+    }
+
+    /// The global or weak symbol of this name that is defined here.
+    pub fn global(&self, name: &str) -> Option<&Symbol<'a>> {
+        self.symbols
+            .iter()
+            .find(|s| s.name == name && s.place != Place::Undefined && s.bind != Bind::Local)
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The relocations to be applied to it.
+    pub fn relocations(&self) -> impl ExactSizeIterator<Item = Relocation> + use<'a> {
+        self.relocations.iter().map(|rela| Relocation {
+            offset: rela.r_offset.get(LE),
+            kind: rela.r_type(LE, false).0,
+            symbol: rela.r_sym(LE, false) as usize,
+            addend: rela.r_addend.get(LE),
+        })
+    }
+}
+
+fn header(data: &[u8]) -> Result<&Header, Error> {
+    if data.len() >= 4 && data[..4] != elf::ELFMAG {
+        return Err(Error::NotElf);
+    }
+    if data.len() < size_of::<Header>() {
+        return Err(Error::Short(data.len()));
+    }
+    if data[4] != elf::ELFCLASS64.0 {
+        return Err(Error::Class(data[4]));
+    }
+    if data[5] != elf::ELFDATA2LSB.0 {
+        return Err(Error::Endian(data[5]));
+    }
+    let header =
+        Header::parse(data).map_err(|_| Error::Damaged("the ELF header cannot be read"))?;
+    match header.e_type.get(LE) {
+        elf::ET_REL => Ok(header),
+        elf::ET_EXEC => Err(Error::NotRelocatable("this is a program")),
+        elf::ET_DYN => Err(Error::NotRelocatable(
+            "this is a shared object or a program",
+        )),
+        elf::ET_CORE => Err(Error::NotRelocatable("this is a core dump")),
+        _ => Err(Error::NotRelocatable("this ELF type is unknown")),
+    }
+}
+
+fn read_section<'a>(
+    header: &elf::SectionHeader64<LE>,
+    index: usize,
+    name: &'a str,
+    file: &'a [u8],
+) -> Result<Section<'a>, Error> {
+    let flags = header.sh_flags.get(LE);
+    let has = |flag: elf::SectionFlags| flags.0 & flag.0 != 0;
+    let kind = match header.sh_type.get(LE) {
+        elf::SHT_NOBITS => SectionKind::Zeros,
+        elf::SHT_PROGBITS | elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY => SectionKind::Bytes,
+        // The eh_frame of clang; only its bytes matter here.
+        elf::SHT_X86_64_UNWIND => SectionKind::Bytes,
+        _ => SectionKind::Other,
+    };
+    let data = header.data(LE, file).map_err(|_| Error::SectionBounds {
+        index,
+        name: name.to_string(),
+    })?;
+    let alloc = has(elf::SHF_ALLOC) && kind != SectionKind::Other;
+    let align = header.sh_addralign.get(LE).max(1);
+    if alloc {
+        if !align.is_power_of_two() {
+            return Err(Error::Alignment(name.to_string(), align));
+        }
+        if has(elf::SHF_TLS) {
+            return Err(Error::ThreadLocal(alloc::format!("section {name}")));
+        }
+        if has(elf::SHF_WRITE) && has(elf::SHF_EXECINSTR) {
+            return Err(Error::WriteExec(name.to_string()));
+        }
+    }
+    Ok(Section {
+        name,
+        kind,
+        alloc,
+        write: has(elf::SHF_WRITE),
+        exec: has(elf::SHF_EXECINSTR),
+        size: header.sh_size.get(LE),
+        align,
+        data,
+        discarded: false,
+        relocations: &[],
+    })
+}
+
+/// No tool makes sections that share bytes; one that does is damaged or means harm.
+fn no_overlap(headers: &[elf::SectionHeader64<LE>], sections: &[Section<'_>]) -> Result<(), Error> {
+    let mut ranges: Vec<(u64, u64, &str)> = headers
+        .iter()
+        .zip(sections)
+        .filter_map(|(header, section)| {
+            let (start, len) = header.file_range(LE)?;
+            (len > 0 && header.sh_type.get(LE) != elf::SHT_NULL).then_some((
+                start,
+                start.saturating_add(len),
+                section.name,
+            ))
+        })
+        .collect();
+    ranges.sort_unstable();
+    for pair in ranges.windows(2) {
+        if pair[0].1 > pair[1].0 {
+            return Err(Error::Overlap(pair[0].2.to_string(), pair[1].2.to_string()));
+        }
+    }
+    Ok(())
+}
+
+fn read_symbols<'a>(
+    header: &Header,
+    file: &'a [u8],
+    sections: &[Section<'a>],
+) -> Result<Vec<Symbol<'a>>, Error> {
+    let table = header
+        .sections(LE, file)
+        .and_then(|list| list.symbols(LE, file, elf::SHT_SYMTAB))
+        .map_err(|_| Error::Damaged("the symbol table cannot be read"))?;
+    let mut symbols = Vec::with_capacity(table.len());
+    for (index, sym) in table.symbols().iter().enumerate() {
+        let name = match sym.st_name.get(LE) {
+            0 => "",
+            _ => sym
+                .name(LE, table.strings())
+                .ok()
+                .and_then(|name| core::str::from_utf8(name).ok())
+                .ok_or(Error::Name {
+                    what: "symbol",
+                    index,
+                })?,
+        };
+        let place = match sym.st_shndx.get(LE) {
+            elf::SHN_UNDEF => Place::Undefined,
+            elf::SHN_ABS => Place::Absolute,
+            elf::SHN_COMMON => Place::Common,
+            shndx => {
+                let section = match table.symbol_section(LE, sym, SymbolIndex(index)) {
+                    Ok(Some(SectionIndex(at))) => Ok(at),
+                    // A reserved number, which is no section's however many there are.
+                    _ => Err(usize::from(shndx.0)),
+                };
+                match section {
+                    Ok(at) if at != 0 && at < sections.len() => Place::Section(at),
+                    Ok(section) | Err(section) => {
+                        return Err(Error::SymbolSection {
+                            symbol: name.to_string(),
+                            section,
+                        });
+                    }
+                }
+            }
+        };
+        let value = sym.st_value.get(LE);
+        if let Place::Section(at) = place
+            && sections[at].alloc
+            && value > sections[at].size
+        {
+            return Err(Error::SymbolBounds {
+                symbol: name.to_string(),
+                section: sections[at].name.to_string(),
+            });
+        }
+        let kind = match sym.st_type() {
+            elf::STT_FUNC => SymbolKind::Function,
+            elf::STT_OBJECT | elf::STT_COMMON => SymbolKind::Object,
+            elf::STT_GNU_IFUNC => SymbolKind::Ifunc,
+            elf::STT_TLS => return Err(Error::ThreadLocal(alloc::format!("symbol {name}"))),
+            _ => SymbolKind::Other,
+        };
+        symbols.push(Symbol {
+            name,
+            place,
+            bind: match sym.st_bind() {
+                elf::STB_LOCAL => Bind::Local,
+                elf::STB_WEAK => Bind::Weak,
+                _ => Bind::Global,
+            },
+            kind,
+            value,
+            size: sym.st_size.get(LE),
+        });
+    }
+    Ok(symbols)
+}
+
+fn attach_relocations<'a>(
+    headers: &'a [elf::SectionHeader64<LE>],
+    file: &'a [u8],
+    sections: &mut [Section<'a>],
+    symbols: usize,
+) -> Result<(), Error> {
+    for (at, header) in headers.iter().enumerate() {
+        let target = header.sh_info.get(LE) as usize;
+        let own = sections[at].name;
+        if header.sh_type.get(LE) == elf::SHT_REL {
+            if sections.get(target).is_some_and(|s| s.alloc) {
+                return Err(Error::Rel(own.to_string()));
+            }
+            continue;
+        }
+        let Some((list, _)) = header
+            .rela(LE, file)
+            .map_err(|_| Error::Damaged("a relocation table cannot be read"))?
+        else {
+            continue;
+        };
+        let Some(section) = sections.get_mut(target).filter(|_| target != 0) else {
+            return Err(Error::RelocationTarget(own.to_string()));
+        };
+        if !section.alloc {
+            continue;
+        }
+        if !section.relocations.is_empty() {
+            return Err(Error::Damaged("a section has two relocation tables"));
+        }
+        if let Some(bad) = list.iter().find(|r| r.r_sym(LE, false) as usize >= symbols) {
+            return Err(Error::RelocationSymbol {
+                section: section.name.to_string(),
+                symbol: bad.r_sym(LE, false) as usize,
+            });
+        }
+        section.relocations = list;
+    }
+    Ok(())
+}
+
+/// Of COMDAT groups of one signature only the first is kept (gABI, section groups).
+fn discard_copies<'a>(
+    headers: &[elf::SectionHeader64<LE>],
+    file: &'a [u8],
+    symbols: &[Symbol<'a>],
+    sections: &mut [Section<'a>],
+) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    for header in headers {
+        let Some((flags, members)) = header
+            .group(LE, file)
+            .map_err(|_| Error::Damaged("a section group cannot be read"))?
+        else {
+            continue;
+        };
+        if flags.0 & elf::GRP_COMDAT.0 == 0 {
+            continue;
+        }
+        let signature = symbols
+            .get(header.sh_info.get(LE) as usize)
+            .ok_or(Error::Damaged("a section group names no symbol"))?;
+        // A group may be named by a section's symbol, which itself has no name.
+        let signature = match (signature.name, signature.place) {
+            ("", Place::Section(at)) => sections[at].name,
+            (name, _) => name,
+        };
+        if seen.insert(signature) {
+            continue;
+        }
+        for member in members {
+            let section = sections
+                .get_mut(member.get(LE) as usize)
+                .ok_or(Error::Damaged("a section group names no section"))?;
+            section.discarded = true;
+        }
+    }
+    Ok(())
+}

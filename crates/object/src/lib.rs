@@ -1,0 +1,25 @@
+//! What a module file says: sections, symbols and relocations of a relocatable ELF object, its
+//! modinfo, its exports and imports.
+//!
+//! [`Object::parse`] checks everything that later stages rely on, so that they need not: each
+//! section lies within the file, no two overlap, every symbol and relocation names what exists.
+//! It never panics and allocates in proportion to the number of sections and symbols that the
+//! file really has room for.
+//!
+//! `no_std`; needs `alloc`. Source: the ELF specification (gABI), chapters 4 and 5.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod elf;
+mod error;
+mod info;
+
+pub use elf::{Bind, Object, Place, Relocation, Section, SectionKind, Symbol, SymbolKind};
+pub use error::Error;
+pub use info::{Export, Modinfo, gpl_compatible};
+
+/// `e_machine` of x86_64 (psABI).
+pub const EM_X86_64: u16 = 62;

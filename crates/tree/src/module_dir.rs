@@ -1,0 +1,270 @@
+//! A module's directory.
+//!
+//! # What keeps a file frozen
+//!
+//! A file is frozen from when a `map` of it begins until nothing of it is mapped. The tree keeps
+//! a flag per file and asks the kernel before it relies on one that is set, so a module that
+//! the kernel let go of by itself (autoclean) thaws its file, and an error or a panic in between
+//! cannot leave one frozen. `map` and `unmap` of one directory run one after the other;
+//! each is a [`Transition`], during which its file is frozen whatever the kernel says.
+//!
+//! A directory can be removed when no command is under way in it and nothing of its name is
+//! mapped; both are tested and the directory is retired in one step, under its lock.
+
+use crate::control::Control;
+use crate::module_file::{File, ModuleFile};
+use crate::outcome::Outcomes;
+use crate::root::check_name;
+use crate::status::{self, StatusIds};
+use crate::{Attr, Caller, Kind, Node, NodeId, SetAttr, Shared, lock};
+use modfs_core::{Errno, Status};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+
+pub(crate) const CONTROL: &str = "control";
+
+/// Mode and ownership of something.
+#[derive(Clone, Copy)]
+pub(crate) struct Rights {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Rights {
+    pub(crate) fn attr(self, kind: Kind, size: u64) -> Attr {
+        Attr {
+            kind,
+            mode: self.mode,
+            uid: self.uid,
+            gid: self.gid,
+            size,
+        }
+    }
+
+    pub(crate) fn change(&mut self, change: SetAttr) {
+        if let Some(mode) = change.mode {
+            self.mode = mode & 0o7777;
+        }
+        self.uid = change.uid.unwrap_or(self.uid);
+        self.gid = change.gid.unwrap_or(self.gid);
+    }
+}
+
+pub(crate) struct ModuleDir {
+    me: Weak<ModuleDir>,
+    pub(crate) shared: Arc<Shared>,
+    id: NodeId,
+    name: String,
+    pub(crate) status_ids: StatusIds,
+    state: Mutex<DirState>,
+    /// Notified when a transition ends.
+    pub(crate) settled: Condvar,
+}
+
+pub(crate) struct DirState {
+    pub(crate) rights: Rights,
+    /// Set once it is out of the root: it takes nothing any more.
+    pub(crate) retired: bool,
+    /// `None` once it is unlinked.
+    pub(crate) control: Option<Rights>,
+    /// In the order they were made.
+    pub(crate) files: Vec<File>,
+    /// The file that is being mapped or unmapped.
+    pub(crate) transition: Option<NodeId>,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) parameter_ids: BTreeMap<String, NodeId>,
+}
+
+impl DirState {
+    pub(crate) fn file(&self, id: NodeId) -> Result<&File, Errno> {
+        let found = self.files.iter().find(|file| file.id == id);
+        found.filter(|_| !self.retired).ok_or(Errno::ENOENT)
+    }
+
+    pub(crate) fn file_mut(&mut self, id: NodeId) -> Result<&mut File, Errno> {
+        let found = self.files.iter_mut().find(|file| file.id == id);
+        found.filter(|_| !self.retired).ok_or(Errno::ENOENT)
+    }
+
+    pub(crate) fn alive(&self) -> Result<(), Errno> {
+        if self.retired {
+            return Err(Errno::ENOENT);
+        }
+        Ok(())
+    }
+}
+
+impl ModuleDir {
+    /// A directory with its control.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        caller: &Caller,
+        name: &str,
+        mode: u32,
+    ) -> Arc<ModuleDir> {
+        let rights = Rights {
+            mode: mode & 0o7777,
+            uid: caller.uid,
+            gid: caller.gid,
+        };
+        let control = Rights {
+            mode: rights.mode & 0o666,
+            ..rights
+        };
+        Arc::new_cyclic(|me| ModuleDir {
+            me: Weak::clone(me),
+            shared,
+            id: NodeId::fresh(),
+            name: name.to_owned(),
+            status_ids: StatusIds::fresh(),
+            state: Mutex::new(DirState {
+                rights,
+                retired: false,
+                control: Some(control),
+                files: Vec::new(),
+                transition: None,
+                outcomes: Outcomes::default(),
+                parameter_ids: BTreeMap::new(),
+            }),
+            settled: Condvar::new(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, DirState> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.shared.kernel.status(&self.name)
+    }
+
+    /// Whether the file may not be changed; clears a flag that has become untrue.
+    pub(crate) fn frozen(&self, state: &mut DirState, id: NodeId) -> Result<bool, Errno> {
+        let in_transition = state.transition == Some(id);
+        let file = state.file_mut(id)?;
+        if file.frozen && !in_transition {
+            file.frozen = self.status().is_some_and(|status| status.file == file.name);
+        }
+        Ok(file.frozen)
+    }
+
+    /// Marks the directory as removed. The caller holds the root's lock.
+    ///
+    /// # Errors
+    /// EBUSY: something of its name is mapped, or a command is under way.
+    pub(crate) fn retire(&self) -> Result<(), Errno> {
+        let mut state = self.lock();
+        if state.outcomes.busy() || self.status().is_some() {
+            return Err(Errno::EBUSY);
+        }
+        state.retired = true;
+        state.control = None;
+        state.files.clear();
+        Ok(())
+    }
+
+    fn me(&self) -> Result<Arc<ModuleDir>, Errno> {
+        self.me.upgrade().ok_or(Errno::ENOENT)
+    }
+}
+
+impl Node for ModuleDir {
+    fn id(&self) -> Option<NodeId> {
+        Some(self.id)
+    }
+
+    fn attr(&self) -> Result<Attr, Errno> {
+        let state = self.lock();
+        state.alive()?;
+        Ok(state.rights.attr(Kind::Dir, 0))
+    }
+
+    fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
+        if change.size.is_some() {
+            return Err(Errno::EISDIR);
+        }
+        let mut state = self.lock();
+        state.alive()?;
+        state.rights.change(change);
+        Ok(())
+    }
+
+    fn lookup(&self, name: &str) -> Result<Arc<dyn Node>, Errno> {
+        let me = self.me()?;
+        let state = self.lock();
+        state.alive()?;
+        if name == CONTROL {
+            state.control.ok_or(Errno::ENOENT)?;
+            return Ok(Arc::new(Control::new(me)));
+        }
+        if let Some(file) = state.files.iter().find(|file| file.name == name) {
+            return Ok(Arc::new(ModuleFile::new(me, file.id)));
+        }
+        drop(state);
+        status::lookup(&me, name)
+    }
+
+    fn entries(&self) -> Result<Vec<(String, Kind)>, Errno> {
+        let state = self.lock();
+        state.alive()?;
+        let control = state.control.map(|_| CONTROL.to_owned());
+        let files = state.files.iter().map(|file| file.name.clone());
+        let mut entries: Vec<_> = control
+            .into_iter()
+            .chain(files)
+            .map(|name| (name, Kind::File))
+            .collect();
+        drop(state);
+        entries.extend(status::entries(self.status().is_some()));
+        Ok(entries)
+    }
+
+    fn create(&self, caller: &Caller, name: &str, mode: u32) -> Result<Arc<dyn Node>, Errno> {
+        check_name(name)?;
+        let me = self.me()?;
+        let mut state = self.lock();
+        state.alive()?;
+        if state.control.is_none() {
+            return Err(Errno::EPERM);
+        }
+        if name == CONTROL || state.files.iter().any(|file| file.name == name) {
+            return Err(Errno::EEXIST);
+        }
+        if status::is_reserved(name) {
+            let exists = status::exists(name, self.status().is_some());
+            return Err(if exists { Errno::EEXIST } else { Errno::EPERM });
+        }
+        let file = File::new(caller, name, mode);
+        let id = file.id;
+        state.files.push(file);
+        Ok(Arc::new(ModuleFile::new(me, id)))
+    }
+
+    fn unlink(&self, _: &Caller, name: &str) -> Result<(), Errno> {
+        let mut state = self.lock();
+        state.alive()?;
+        if name == CONTROL {
+            state.control.ok_or(Errno::ENOENT)?;
+            if !state.files.is_empty() || state.outcomes.busy() {
+                return Err(Errno::EBUSY);
+            }
+            state.control = None;
+            return Ok(());
+        }
+        let Some(at) = state.files.iter().position(|file| file.name == name) else {
+            let exists = status::exists(name, self.status().is_some());
+            return Err(if exists { Errno::EPERM } else { Errno::ENOENT });
+        };
+        let id = state.files[at].id;
+        if self.frozen(&mut state, id)? {
+            return Err(Errno::EBUSY);
+        }
+        state.files.remove(at);
+        Ok(())
+    }
+}

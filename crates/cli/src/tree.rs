@@ -126,9 +126,10 @@ impl Tree {
 
     /// The module file that is mapped, or else the only one.
     pub(crate) fn file(&self, module: &str) -> io::Result<Option<String>> {
-        const OTHERS: [&str; 8] = [
+        const OTHERS: [&str; 9] = [
             "control",
             "state",
+            "size",
             "usecount",
             "deps",
             "refs",

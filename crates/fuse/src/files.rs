@@ -150,7 +150,14 @@ impl ModFs {
         };
         if how.blocks {
             let data = data.to_vec();
-            let work = move |caller: &Caller| handle.write(caller, offset, &data);
+            let releases = Arc::clone(&self.releases);
+            let closed = how.times_out.then(|| releases.mark());
+            let work = move |caller: &Caller| {
+                if let Some(mark) = closed {
+                    releases.wait(mark, caller);
+                }
+                handle.write(caller, offset, &data)
+            };
             let task = req.pid();
             return self.monitor.defer(task, how, caller, reply, work, answer);
         }
@@ -166,9 +173,16 @@ impl ModFs {
             // The kernel does not wait for a release. Without a thread the handle is dropped
             // here after all.
             Some(OpenFile { handle, how }) if how.blocks => {
+                let release = self.releases.begin();
                 let spawned = std::thread::Builder::new()
                     .name("modfs-release".into())
-                    .spawn(move || drop(handle));
+                    .spawn(move || {
+                        let _ = guarded(|| {
+                            drop(handle);
+                            Ok(())
+                        });
+                        drop(release);
+                    });
                 drop(spawned);
             }
             file => {

@@ -3,6 +3,7 @@
 use crate::call::{Monitor, errno, guarded};
 use crate::handles::OpenFile;
 use crate::known::{BLOCK, GENERATION, Known, TTL, file_type};
+use crate::releases::Releases;
 use crate::{lock, task};
 use fuser::{
     BsdFileFlags, FileHandle, Filesystem, FopenFlags, INodeNo, IoctlFlags, LockOwner, OpenFlags,
@@ -26,6 +27,7 @@ const S_IFREG: u32 = 0o100_000;
 pub(crate) struct ModFs {
     pub(crate) known: Arc<Known>,
     pub(crate) monitor: Arc<Monitor>,
+    pub(crate) releases: Arc<Releases>,
 }
 
 impl ModFs {
@@ -33,6 +35,7 @@ impl ModFs {
         ModFs {
             known: Arc::new(Known::new(root)),
             monitor,
+            releases: Arc::default(),
         }
     }
 

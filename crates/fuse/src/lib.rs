@@ -23,6 +23,7 @@ mod handles;
 mod inodes;
 mod known;
 mod mounting;
+mod releases;
 mod stale;
 mod task;
 

@@ -147,8 +147,9 @@ fn config(options: &Options) -> Config {
     } else {
         SessionACL::Owner
     };
-    // One more than one, so that a query that takes its time does not hold up the rest.
-    config.n_threads = Some(2);
+    // Requests are taken in the order in which they were made, which `Releases` builds upon;
+    // what takes time is done on threads of its own.
+    config.n_threads = Some(1);
     config
 }
 

@@ -112,7 +112,10 @@ impl Host {
     /// or by the files of a tree it is shown in, must be trusted with the process. Handlers of
     /// SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGTRAP that are installed later must pass on what
     /// is not theirs to the ones that were there.
-    #[allow(unsafe_code, reason = "a contract for the caller; nothing unsafe is done")]
+    #[allow(
+        unsafe_code,
+        reason = "a contract for the caller; nothing unsafe is done"
+    )]
     pub unsafe fn new() -> io::Result<Host> {
         let arena = Arena::get()?;
         fault::install()?;

@@ -38,7 +38,9 @@ impl Stubs {
     /// Where the stub at an address jumps to.
     pub(crate) fn target(&self, address: u64) -> Option<u64> {
         let offset = address.checked_sub(self.block.address())? as usize;
-        offset.is_multiple_of(SIZE).then(|| self.targets.get(offset / SIZE).copied())?
+        offset
+            .is_multiple_of(SIZE)
+            .then(|| self.targets.get(offset / SIZE).copied())?
     }
 }
 

@@ -238,9 +238,7 @@ impl<'a> Linker<'a> {
         let symbol = &self.object.symbols()[index];
         let name = symbol_name(self.object, index);
         let error = match symbol.place {
-            Place::Section(at) => {
-                Error::NotLoaded(name, told(self.object.sections()[at].name))
-            }
+            Place::Section(at) => Error::NotLoaded(name, told(self.object.sections()[at].name)),
             _ => Error::Unresolved(name),
         };
         if !self.errors.contains(&error) {

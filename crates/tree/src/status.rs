@@ -13,6 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     State,
+    Size,
     Usecount,
     Deps,
     Refs,
@@ -22,8 +23,9 @@ enum Which {
 }
 
 impl Which {
-    const ALL: [Which; 7] = [
+    const ALL: [Which; 8] = [
         Which::State,
+        Which::Size,
         Which::Usecount,
         Which::Deps,
         Which::Refs,
@@ -35,6 +37,7 @@ impl Which {
     fn name(self) -> &'static str {
         match self {
             Which::State => "state",
+            Which::Size => "size",
             Which::Usecount => "usecount",
             Which::Deps => "deps",
             Which::Refs => "refs",
@@ -120,6 +123,7 @@ impl StatusNode {
         Ok(match (self.which, status) {
             (Which::State, None) => "unmapped\n".to_owned(),
             (Which::State, Some(status)) => format!("{}\n", status.state),
+            (Which::Size, Some(status)) => format!("{}\n", status.size),
             (Which::Usecount, Some(status)) => format!("{}\n", status.usecount),
             (Which::Deps, Some(status)) => names(&status.deps),
             (Which::Refs, Some(status)) => names(&status.refs),

@@ -83,7 +83,15 @@ fn row_04_rmdir_lets_go_of_everything() {
 #[test]
 fn row_05_reserved_names() {
     let world = World::hello();
-    for name in ["usecount", "deps", "refs", "symbols", "info", "parameters"] {
+    for name in [
+        "size",
+        "usecount",
+        "deps",
+        "refs",
+        "symbols",
+        "info",
+        "parameters",
+    ] {
         assert_eq!(world.create("hello", name), Err(Errno::EPERM), "{name}");
         assert_eq!(world.unlink("hello", name), Err(Errno::ENOENT), "{name}");
     }
@@ -171,7 +179,9 @@ fn status_files() {
     world.control("hello", "map\ninit debug=3").expect("init");
     world.module("user", b"module\nimport hello\n");
     world.control("user", "map").expect("map");
-    let there = ["control", "module", "state", "usecount", "deps", "refs"];
+    let there = [
+        "control", "module", "state", "size", "usecount", "deps", "refs",
+    ];
     let more = ["symbols", "info", "parameters/"];
     assert_eq!(world.names("hello"), [&there[..], &more[..]].concat());
     assert_eq!(world.read("hello/state").as_deref(), Ok("running\n"));

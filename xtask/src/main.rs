@@ -1,2 +1,98 @@
-//! xtask
-fn main() {}
+//! What is not a plain cargo command: `cargo xtask COMMAND`.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+mod tidy;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+  tidy    check the tree's rules
+  loom    check the use-count protocol in every interleaving
+  long    the tests that take minutes: stress for 60 s, 100 kills, 100 000 cycles
+  bench   run the benches; paste what they print into BENCHMARKS.md";
+
+fn main() -> ExitCode {
+    let command = env::args().nth(1).unwrap_or_default();
+    let result = match command.as_str() {
+        "tidy" => tidy::run(&root()),
+        "loom" => loom(),
+        "long" => long(),
+        "bench" => cargo(&["bench", "--package", "modfs-host"], &[]),
+        _ => Err(USAGE.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// A target folder of its own keeps other flags from rebuilding everything.
+fn loom() -> Result<(), String> {
+    cargo(
+        &[
+            "test",
+            "--release",
+            "--package",
+            "modfs-core",
+            "--test",
+            "gate_model",
+            "--target-dir",
+            "target/loom",
+        ],
+        &[("RUSTFLAGS", "--cfg loom")],
+    )
+}
+
+fn long() -> Result<(), String> {
+    cargo(
+        &[
+            "test",
+            "--release",
+            "--package",
+            "modfs-host",
+            "--test",
+            "cycles",
+        ],
+        &[("MODFS_CYCLES", "100000")],
+    )?;
+    cargo(
+        &[
+            "test",
+            "--release",
+            "--package",
+            "modfs-cli",
+            "--test",
+            "stress",
+            "--test",
+            "kill",
+        ],
+        &[("MODFS_STRESS_SECONDS", "60"), ("MODFS_KILLS", "100")],
+    )
+}
+
+fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(program)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .current_dir(root())
+        .status()
+        .map_err(|e| format!("cannot run cargo: {e}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("cargo {}: {status}", arguments.join(" ")))
+    }
+}

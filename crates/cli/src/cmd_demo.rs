@@ -135,7 +135,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), String> {
         let at = scratch.keep();
         say(&format!(
             "\nIt is still running. To go on:\n  cd {0}\n  export MODFS_TREE={0}/k/modules \
-             PATH={0}/bin:$PATH\nTo end it:\n  {1} {0}/k\n",
+             PATH={0}/bin:$PATH\nTo end it:\n  {1} {0}/k && rm -r {0}\n",
             at.display(),
             unmount_program()
         ));

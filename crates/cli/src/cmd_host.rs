@@ -2,13 +2,14 @@
 
 use clap::Args;
 use modfs_fuse::{Mount, Options};
-use modfs_host::{Host, Level, ReferenceKernel};
+use modfs_host::ReferenceKernel;
 use rustix::process::{getgid, getuid, setsid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -46,55 +47,47 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 const READY: &str = "ready\n";
 
-/// Set by SIGINT and SIGTERM.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
     let failed = |what: &str, e: io::Error| format!("host: {what}: {e}");
     if !args.foreground {
         return background();
     }
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
-    // SAFETY-relevant: whoever may write to the tree is trusted with this process; the tree
-    // answers EPERM to all but its owner.
-    let host = new_host().map_err(|e| failed("cannot start", e))?;
-    host.kernel()
+    if args.announce {
+        setsid().map_err(|e| failed("cannot leave the terminal's session", e.into()))?;
+    }
+    let kernel = ReferenceKernel::start(uid, gid).map_err(|e| failed("cannot start", e))?;
+    kernel
         .set_helper(&args.modprobe)
         .map_err(|refusal| format!("host: {refusal}"))?;
-    host.echo_log(!args.announce);
-    let root = ReferenceKernel::new(&host, uid, gid);
+    kernel.echo_log(!args.announce);
+    let stop = catch_signals().map_err(|e| failed("cannot catch signals", e))?;
     let options = Options {
         allow_other: args.allow_other,
         init_timeout: Duration::from_secs_f64(args.init_timeout),
         ..Options::default()
     };
-    let at = fs::canonicalize(&args.mountpoint)
-        .or_else(|e| {
-            if modfs_fuse::clear_stale(&args.mountpoint)? {
-                fs::canonicalize(&args.mountpoint)
-            } else {
-                Err(e)
-            }
-        })
+    let at = mountpoint(&args.mountpoint)
         .map_err(|e| failed(&args.mountpoint.display().to_string(), e))?;
-    let mount = modfs_fuse::mount(root, &at, &options)
-        .map_err(|e| failed(&format!("cannot mount {}", at.display()), e))?;
-    host.set_tree(&at.join("modules"));
-    host.print(
-        Level::Info,
-        &format!("modfs host ready at {}", at.display()),
-    );
+    if is_up(&at) {
+        return Err(format!(
+            "host: {}: a host is running there already",
+            at.display()
+        ));
+    }
+    let mount =
+        modfs_fuse::mount(kernel.clone(), &at, &options).map_err(|e| format!("host: {e}"))?;
+    kernel.mounted_at(&at);
     if args.announce {
         announce().map_err(|e| failed("cannot say that it is ready", e))?;
     }
-    serve(&host, mount)
+    serve(&kernel, mount, &stop)
 }
 
-#[allow(unsafe_code)]
-fn new_host() -> io::Result<Host> {
-    // SAFETY: modules come through the tree, which takes commands from its owner only, who may
-    // do to this process whatever a module may. No other handlers of its signals are installed.
-    unsafe { Host::new() }
+/// The mount point as an absolute path, also where a host was killed.
+fn mountpoint(path: &Path) -> io::Result<PathBuf> {
+    modfs_fuse::clear_stale(path)?;
+    fs::canonicalize(path)
 }
 
 /// Starts this program again in a session of its own, and waits until it is ready.
@@ -107,7 +100,6 @@ fn background() -> Result<(), String> {
         .args(["--foreground", "--announce"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    detach(&mut command);
     let mut child = command
         .spawn()
         .map_err(|e| failed("cannot start in the background", e))?;
@@ -121,14 +113,6 @@ fn background() -> Result<(), String> {
     // It has said why on standard error.
     let code = child.wait().ok().and_then(|status| status.code());
     std::process::exit(code.unwrap_or(1))
-}
-
-#[allow(unsafe_code)]
-fn detach(command: &mut Command) {
-    // SAFETY: setsid(2) is async-signal-safe.
-    unsafe {
-        command.pre_exec(|| setsid().map(drop).map_err(Into::into));
-    }
 }
 
 /// Says that the host is ready, and lets go of the terminal.
@@ -146,12 +130,11 @@ fn announce() -> io::Result<()> {
 }
 
 /// Waits for a signal, or for the mount to go; then unloads what can be unloaded.
-fn serve(host: &Host, mut mount: Mount) -> Result<(), String> {
-    catch_signals().map_err(|e| format!("host: cannot catch signals: {e}"))?;
-    while !STOP.load(Ordering::Relaxed) && !mount.is_over() {
-        std::thread::sleep(Duration::from_millis(50));
+fn serve(kernel: &ReferenceKernel, mut mount: Mount, stop: &AtomicBool) -> Result<(), String> {
+    while !stop.load(Ordering::Relaxed) && !mount.is_over() {
+        std::thread::sleep(Duration::from_millis(20));
     }
-    let left = host.unload_all();
+    let left = kernel.unload_all();
     let was_open = mount.unmount().is_err();
     drop(mount);
     if left.is_empty() {
@@ -167,19 +150,13 @@ fn serve(host: &Host, mut mount: Mount) -> Result<(), String> {
     Err(text)
 }
 
-#[allow(unsafe_code)]
-fn catch_signals() -> io::Result<()> {
-    extern "C" fn stop(_signal: i32) {
-        STOP.store(true, Ordering::Relaxed);
+/// What SIGINT, SIGTERM and SIGHUP set.
+fn catch_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, stop.clone())?;
     }
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: the handler only stores to an atomic.
-        if unsafe { libc::signal(signal, stop as *const () as libc::sighandler_t) } == libc::SIG_ERR
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
+    Ok(stop)
 }
 
 /// Whether something at this path answers as a host does.

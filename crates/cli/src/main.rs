@@ -1,6 +1,8 @@
 //! modfs: the multi-call binary. It parses arguments and prints; what it does is in the crates
 //! below it.
 
+#![forbid(unsafe_code)]
+
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;

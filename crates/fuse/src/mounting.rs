@@ -163,8 +163,8 @@ fn explained(error: &io::Error, at: &Path) -> io::Error {
         "/dev/fuse is missing: run `modprobe fuse` as root; in a container, start it with \
          `--device /dev/fuse --cap-add SYS_ADMIN`"
     } else if !rustix::process::geteuid().is_root() {
-        "ordinary users need fusermount3 (install the package fuse3), leave to open /dev/fuse, \
-         and a directory of their own to mount on"
+        "ordinary users need fusermount3 (install the package fuse3), leave to open /dev/fuse \
+         (its mode is to be 0666, as udev makes it), and a directory of their own to mount on"
     } else {
         "run `modprobe fuse`, or in a container, start it with \
          `--device /dev/fuse --cap-add SYS_ADMIN`"

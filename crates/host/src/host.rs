@@ -215,6 +215,40 @@ impl Host {
         Some(self.0.modules().resolve(name, true).ok()?.address)
     }
 
+    /// Calls a function that a running module exports, with up to five arguments of integer or
+    /// pointer type. The module is in use during the call, and a fault in it is survived.
+    ///
+    /// # Errors
+    /// ENOENT: no running module exports it. EFAULT: it faulted.
+    ///
+    /// # Safety
+    /// The function takes these arguments, and does with them what it may.
+    #[allow(
+        unsafe_code,
+        reason = "the types of a module's function are not known here"
+    )]
+    pub unsafe fn call(&self, function: &str, arguments: [u64; 5]) -> Result<u64, Refusal> {
+        let found = {
+            let modules = self.0.modules();
+            modules
+                .resolve(function, true)
+                .ok()
+                .and_then(|resolved| match resolved.owner {
+                    modfs_core::Owner::Module(id) => {
+                        let loaded = modules.get(id)?.payload()?;
+                        Some((resolved.address, loaded.owner.pin()?))
+                    }
+                    modfs_core::Owner::Kernel => None,
+                })
+        };
+        let Some((address, pin)) = found else {
+            let text = format!("no running module exports {function}");
+            return Err(Refusal::new(modfs_core::Errno::ENOENT, text));
+        };
+        // SAFETY: the caller's; `pin` keeps the module mapped.
+        unsafe { self.0.call(pin.owner(), address, arguments) }
+    }
+
     /// Names of the mapped modules, the newest first.
     pub fn names(&self) -> Vec<String> {
         self.0

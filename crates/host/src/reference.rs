@@ -2,10 +2,16 @@
 
 use crate::chrdev::DevDir;
 use crate::host::Host;
+use crate::log::Level;
 use crate::procfs::ProcDir;
-use modfs_core::Errno;
+use modfs_core::{Errno, Refusal};
 use modfs_tree::{Attr, Kind, ModuleTree, Node, NodeId};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+
+/// The directory of the module tree.
+const MODULES: &str = "modules";
 
 /// A small user-space kernel: its modules, and what they register, as files.
 ///
@@ -15,12 +21,54 @@ use std::sync::Arc;
 /// proc/      virtual files; kmsg is the log
 /// ```
 pub struct ReferenceKernel {
+    host: Host,
     id: NodeId,
     attr: Attr,
     entries: [(&'static str, Arc<dyn Node>); 3],
 }
 
 impl ReferenceKernel {
+    /// A kernel with a host of its own, which takes modules through its files only. So this is
+    /// safe where [`Host::new`] is not: the tree takes commands from its owner alone, and who
+    /// owns a process can do to it whatever a module can.
+    ///
+    /// # Errors
+    /// As [`Host::new`].
+    #[allow(unsafe_code)]
+    pub fn start(uid: u32, gid: u32) -> io::Result<Arc<ReferenceKernel>> {
+        // SAFETY: modules come from the process's owner, see above; this is for a program that
+        // installs no other handlers of the signals.
+        let host = unsafe { Host::new()? };
+        Ok(ReferenceKernel::new(&host, uid, gid))
+    }
+
+    /// Sets the program that asks for modules on demand; empty for none.
+    ///
+    /// # Errors
+    /// ENAMETOOLONG: longer than 255 bytes.
+    pub fn set_helper(&self, path: &str) -> Result<(), Refusal> {
+        self.host.kernel().set_helper(path)
+    }
+
+    /// Tells where it is mounted: the helper gets to know by MODFS_TREE.
+    pub fn mounted_at(&self, mountpoint: &Path) {
+        self.host.set_tree(&mountpoint.join(MODULES));
+        self.host.print(
+            Level::Info,
+            &format!("modfs host ready at {}", mountpoint.display()),
+        );
+    }
+
+    /// Whether the log is written to standard error too; it is not at first.
+    pub fn echo_log(&self, echo: bool) {
+        self.host.echo_log(echo);
+    }
+
+    /// As [`Host::unload_all`].
+    pub fn unload_all(&self) -> Vec<(String, Refusal)> {
+        self.host.unload_all()
+    }
+
     /// Shows `host`, with files owned by `uid` and `gid`.
     pub fn new(host: &Host, uid: u32, gid: u32) -> Arc<ReferenceKernel> {
         let attr = Attr {
@@ -42,10 +90,11 @@ impl ReferenceKernel {
             attr,
         };
         Arc::new(ReferenceKernel {
+            host: host.clone(),
             id: NodeId::fresh(),
             attr,
             entries: [
-                ("modules", ModuleTree::new(host.kernel(), uid, gid).root()),
+                (MODULES, ModuleTree::new(host.kernel(), uid, gid).root()),
                 ("dev", Arc::new(dev)),
                 ("proc", Arc::new(proc)),
             ],

@@ -58,7 +58,7 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
     }
     let kernel = ReferenceKernel::start(uid, gid).map_err(|e| failed("cannot start", e))?;
     kernel
-        .set_helper(&args.modprobe)
+        .set_helper(&helper(&args.modprobe)?)
         .map_err(|refusal| format!("host: {refusal}"))?;
     kernel.echo_log(!args.announce);
     let stop = catch_signals().map_err(|e| failed("cannot catch signals", e))?;
@@ -82,6 +82,22 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
         announce().map_err(|e| failed("cannot say that it is ready", e))?;
     }
     serve(&kernel, mount, &stop)
+}
+
+/// The helper's path, which holds wherever the host is.
+fn helper(path: &str) -> Result<String, String> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let whole = std::path::absolute(path).map_err(|e| format!("host: {path}: {e}"))?;
+    if !whole.is_file() {
+        return Err(format!(
+            "host: {}: there is no such program",
+            whole.display()
+        ));
+    }
+    let text = whole.into_os_string().into_string();
+    text.map_err(|whole| format!("host: {}: the path is not UTF-8", whole.display()))
 }
 
 /// The mount point as an absolute path, also where a host was killed.
@@ -115,7 +131,7 @@ fn background() -> Result<(), String> {
     std::process::exit(code.unwrap_or(1))
 }
 
-/// Says that the host is ready, and lets go of the terminal.
+/// Says that the host is ready, and lets go of the terminal and the folder.
 fn announce() -> io::Result<()> {
     let mut out = io::stdout();
     out.write_all(READY.as_bytes())?;
@@ -126,6 +142,8 @@ fn announce() -> io::Result<()> {
         .open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
+    // Not to keep a folder from being unmounted.
+    std::env::set_current_dir("/")?;
     Ok(())
 }
 
@@ -154,6 +172,8 @@ fn serve(kernel: &ReferenceKernel, mut mount: Mount, stop: &AtomicBool) -> Resul
 fn catch_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // The second ends it at once: a module's cleanup may never return.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone())?;
         signal_hook::flag::register(signal, stop.clone())?;
     }
     Ok(stop)

@@ -3,6 +3,7 @@
 //! `RUSTFLAGS="--cfg loom" cargo test -p modfs-core --test gate_model --release`.
 
 #![cfg(loom)]
+#![allow(clippy::unwrap_used)]
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;

@@ -150,11 +150,15 @@ pub(crate) fn build(sources: &[PathBuf], options: &Options) -> Result<PathBuf, E
 /// kernel's symbols.
 fn check(path: &Path) -> Result<(), Error> {
     let bytes = fs::read(path).map_err(|e| Error::io("cannot read", path, &e))?;
-    let object = Object::parse(&bytes, EM_X86_64).map_err(|e| {
-        Error::Told(format!(
+    let object = Object::parse(&bytes, EM_X86_64).map_err(|e| match e {
+        // The source's doing.
+        modfs_object::Error::ThreadLocal(_) | modfs_object::Error::WriteExec(_) => {
+            Error::Told(format!("this cannot be a module: {e}"))
+        }
+        _ => Error::Told(format!(
             "the compiler made no object that can be a module: {e}; \
              leave out flags such as -flto, -shared or -target"
-        ))
+        )),
     })?;
     Layout::new(&object, &[]).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -292,7 +296,7 @@ struct Compiler<'a> {
 
 /// For every object: no library, reachable from anywhere, and with frames that a call trace of
 /// a fault can follow.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 12] = [
     "-std=gnu11",
     "-O2",
     "-ffreestanding",
@@ -300,6 +304,7 @@ const FLAGS: [&str; 11] = [
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
     "-fno-omit-frame-pointer",
+    "-fno-optimize-sibling-calls",
     "-fno-common",
     "-Wall",
     "-DMODULE",
@@ -368,6 +373,8 @@ impl<'a> Compiler<'a> {
             .arg("-I")
             .arg(beside)
             .args(&self.options.cflags)
+            // Flags for a whole distribution often have -flto: its objects hold no code yet.
+            .arg("-fno-lto")
             .arg("-c")
             .arg("-o")
             .arg(object)

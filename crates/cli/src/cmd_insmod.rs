@@ -48,6 +48,11 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
         )
     })?;
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.file));
+    if name == modfs_core::KERNEL {
+        return Err(failed(
+            "File exists: that is the kernel's own name; give another with --name",
+        ));
+    }
     if tree.is_mapped(&name) {
         return Err(failed(&format!(
             "File exists: a module named {name} is there already"

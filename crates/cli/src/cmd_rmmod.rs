@@ -40,10 +40,10 @@ pub(crate) fn run(args: &RmmodArgs) -> Result<(), String> {
 
 fn remove(tree: &Tree, module: &str) -> Result<(), String> {
     let not_loaded = || format!("Module {module} is not currently loaded");
-    let state = tree.read(module, "state").map_err(|_| not_loaded())?;
     if module == modfs_core::KERNEL {
         return Err("the kernel itself cannot be removed".into());
     }
+    let state = tree.read(module, "state").map_err(|_| not_loaded())?;
     if state != "unmapped" {
         let file = tree.file(module).ok().flatten().ok_or_else(not_loaded)?;
         // What never ran, or has exited, is only to be unmapped.

@@ -86,8 +86,8 @@ fn listing() {
     let modes = world.ok("cd $M; stat -c '%a %F' . a b b/control kernel a/state");
     assert_eq!(
         modes,
-        "755 directory\n755 directory\n750 directory\n640 regular empty file\n\
-         555 directory\n444 regular empty file\n"
+        "755 directory\n755 directory\n750 directory\n640 regular file\n\
+         555 directory\n444 regular file\n"
     );
     let numbers = world.ok(
         "cd $M; stat -c %i a a | uniq | wc -l; stat -c %i a/control; \

@@ -15,6 +15,8 @@ const MAJOR_MAX: u32 = (1 << (32 - MINOR_BITS)) - 1;
 /// Majors that are given out on demand, from the top (Linux: 254 to 234, then 511 to 384; here
 /// all below 255).
 const DYNAMIC: std::ops::RangeInclusive<u32> = 1..=254;
+/// As the kernel passes it on.
+const O_APPEND: u32 = libc::O_APPEND.cast_unsigned();
 /// FMODE_READ and FMODE_WRITE.
 const FMODE: [u32; 2] = [1, 2];
 
@@ -162,6 +164,7 @@ impl Node for DevDir {
             attr: Attr {
                 kind: Kind::File,
                 mode: 0o600,
+                size: Attr::UNKNOWN_SIZE,
                 ..self.attr
             },
         }))
@@ -255,6 +258,7 @@ impl Node for DevNode {
             operations: device.operations,
             file,
             inode,
+            append: mode.flags & O_APPEND != 0,
             opened: false,
         };
         if device.operations.open != 0 {
@@ -276,6 +280,7 @@ struct OpenDevice {
     operations: FileOperations,
     file: ForC<CFile>,
     inode: Arc<ForC<CInode>>,
+    append: bool,
     opened: bool,
 }
 
@@ -331,6 +336,11 @@ impl Handle for OpenDevice {
         if self.operations.write == 0 {
             return Err(Errno::EINVAL);
         }
+        // To append, the kernel begins where it was told that the file ends.
+        let offset = match self.append {
+            true => offset.saturating_sub(Attr::UNKNOWN_SIZE),
+            false => offset,
+        };
         let position = ForC::new(i64::try_from(offset).map_err(|_| Errno::EINVAL)?);
         let from = data.as_ptr().expose_provenance() as u64;
         let arguments = [

@@ -65,8 +65,10 @@ impl Record {
     }
 }
 
-/// How many bytes of text are kept.
+/// How many bytes of records are kept.
 const CAPACITY: usize = 256 << 10;
+/// A line that goes on for longer is ended: module code may never print its newline.
+const LINE_MAX: usize = 4096;
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -74,6 +76,11 @@ struct Ring {
     bytes: usize,
     /// A line that has no newline yet.
     partial: Option<(Level, String)>,
+}
+
+/// What a record takes; an empty line is not free.
+fn cost(record: &Record) -> usize {
+    size_of::<Record>() + record.text.len()
 }
 
 /// A log of bounded size: the oldest lines go first.
@@ -132,7 +139,7 @@ impl Log {
         let ended = ring
             .partial
             .as_ref()
-            .is_some_and(|(_, line)| line.ends_with('\n'));
+            .is_some_and(|(_, line)| line.ends_with('\n') || line.len() >= LINE_MAX);
         if ended {
             self.flush(&mut ring);
         }
@@ -156,13 +163,13 @@ impl Log {
         if *self.echo.lock().unwrap_or_else(PoisonError::into_inner) {
             eprint!("{}", record.line());
         }
-        ring.bytes += record.text.len();
+        ring.bytes += cost(&record);
         ring.records.push_back(record);
         while ring.bytes > CAPACITY {
             let Some(old) = ring.records.pop_front() else {
                 break;
             };
-            ring.bytes -= old.text.len();
+            ring.bytes -= cost(&old);
         }
     }
 
@@ -227,5 +234,19 @@ mod tests {
             log.write(Level::Info, &long);
         }
         assert!(log.text().len() < CAPACITY * 2);
+    }
+
+    #[test]
+    fn is_bounded_for_empty_lines_and_lines_without_end() {
+        let log = Log::new();
+        for _ in 0..100_000 {
+            log.printk(b"\n");
+        }
+        assert!(log.records().len() <= CAPACITY / size_of::<Record>());
+        for _ in 0..100_000 {
+            log.printk(b"\x01cand on and on");
+        }
+        assert!(log.text().len() < CAPACITY * 2);
+        assert!(log.records().iter().all(|r| r.text.len() < LINE_MAX + 100));
     }
 }

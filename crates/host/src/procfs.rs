@@ -122,6 +122,7 @@ impl ProcDir {
         Attr {
             kind: Kind::File,
             mode,
+            size: Attr::UNKNOWN_SIZE,
             ..self.attr
         }
     }
@@ -178,7 +179,10 @@ impl Node for Kmsg {
     }
 
     fn attr(&self) -> Result<Attr, Errno> {
-        Ok(self.attr)
+        Ok(Attr {
+            size: self.host.log.text().len() as u64,
+            ..self.attr
+        })
     }
 
     fn open(&self, _: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {

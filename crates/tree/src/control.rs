@@ -38,7 +38,7 @@ impl Node for Control {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let rights = self.dir.lock().control.ok_or(Errno::ENOENT)?;
-        Ok(rights.attr(Kind::File, 0))
+        Ok(rights.attr(Kind::File, text(&self.dir).len() as u64))
     }
 
     fn blocks(&self) -> bool {
@@ -64,10 +64,7 @@ impl Node for Control {
             mode,
             Box::new({
                 let dir = Arc::clone(&dir);
-                move || {
-                    let state = dir.status().map_or("unmapped", |s| s.state.word());
-                    format!("state: {state}\n{}", dir.lock().outcomes.text())
-                }
+                move || text(&dir)
             }),
             Box::new(move |caller, text| {
                 if !may.privileged(caller) {
@@ -77,6 +74,12 @@ impl Node for Control {
             }),
         ))
     }
+}
+
+/// What is read.
+fn text(dir: &ModuleDir) -> String {
+    let state = dir.status().map_or("unmapped", |s| s.state.word());
+    format!("state: {state}\n{}", dir.lock().outcomes.text())
 }
 
 type Read = Box<dyn Fn() -> String + Send + Sync>;

@@ -112,7 +112,9 @@ impl Node for KernelFile {
             Which::Symbols | Which::Version => 0o444,
             Which::Control | Which::Modprobe => 0o644,
         };
-        Ok(rights(&self.tree, mode).attr(Kind::File, 0))
+        // As long for those who may not see the addresses in it.
+        let size = self.text(true).len() as u64;
+        Ok(rights(&self.tree, mode).attr(Kind::File, size))
     }
 
     fn blocks(&self) -> bool {
@@ -129,25 +131,30 @@ impl Node for KernelFile {
     }
 
     fn open(&self, caller: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {
-        let shared = self.tree.shared();
-        let text = match self.which {
-            Which::Control => return Ok(open_control(&self.tree, mode)),
-            Which::Modprobe => {
-                return Ok(Box::new(Modprobe {
-                    tree: Arc::clone(&self.tree),
-                    mode,
-                    text: Snapshot(format!("{}\n", shared.kernel.helper()).into_bytes()),
-                }));
-            }
-            Which::Symbols => {
-                symbols::text(&shared.kernel.symbols(KERNEL), shared.privileged(caller))
-            }
-            Which::Version => format!("{}\n", shared.kernel.version()),
-        };
-        if mode.write {
-            return Err(Errno::EPERM);
+        let text = self.text(self.tree.shared().privileged(caller));
+        match self.which {
+            Which::Control => Ok(open_control(&self.tree, mode)),
+            Which::Modprobe => Ok(Box::new(Modprobe {
+                tree: Arc::clone(&self.tree),
+                mode,
+                text: Snapshot(text.into_bytes()),
+            })),
+            _ if mode.write => Err(Errno::EPERM),
+            _ => Ok(Snapshot::boxed(text)),
         }
-        Ok(Snapshot::boxed(text))
+    }
+}
+
+impl KernelFile {
+    /// What is read.
+    fn text(&self, privileged: bool) -> String {
+        let kernel = &self.tree.shared().kernel;
+        match self.which {
+            Which::Control => lock(&self.tree.kernel_ids().outcomes).text(),
+            Which::Modprobe => format!("{}\n", kernel.helper()),
+            Which::Symbols => symbols::text(&kernel.symbols(KERNEL), privileged),
+            Which::Version => format!("{}\n", kernel.version()),
+        }
     }
 }
 

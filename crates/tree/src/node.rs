@@ -53,8 +53,15 @@ pub struct Attr {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Bytes; 0 where the content is made when it is read.
+    /// Bytes; [`Attr::UNKNOWN_SIZE`] where that is known only when it is read.
     pub size: u64,
+}
+
+impl Attr {
+    /// The size of a file whose length is known only when it is read: one block, as in sysfs.
+    /// Not 0: splice(2) and sendfile(2), by which the `cat` of busybox and of uutils reads, stop
+    /// at the size that the kernel was told. Not more: wc(1) skips whole blocks.
+    pub const UNKNOWN_SIZE: u64 = 4096;
 }
 
 /// What chmod(2), chown(2) and truncate(2) ask for. Times are not kept.

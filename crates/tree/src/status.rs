@@ -164,14 +164,21 @@ impl Node for StatusNode {
     }
 
     fn attr(&self) -> Result<Attr, Errno> {
-        self.status()?;
+        let size = match self.which {
+            Which::Parameters => {
+                self.status()?;
+                0
+            }
+            // As long for those who may not see the addresses in it.
+            _ => self.text(&Caller::new(0, 0))?.len(),
+        };
         let mut rights = self.dir.lock().rights;
         rights.mode = match self.which {
             Which::Parameters => 0o555,
             Which::Symbols => 0o644,
             _ => 0o444,
         };
-        Ok(rights.attr(self.which.kind(), 0))
+        Ok(rights.attr(self.which.kind(), size as u64))
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
@@ -239,6 +246,14 @@ impl ParameterNode {
         let found = parameters.into_iter().find(|p| p.name == self.name);
         Ok(found.ok_or(Errno::ENOENT)?.mode & 0o777)
     }
+
+    fn text(&self) -> Result<String, Errno> {
+        let kernel = &self.dir.shared.kernel;
+        match kernel.parameter(self.dir.name(), &self.name) {
+            Ok(value) => Ok(format!("{value}\n")),
+            Err(refusal) => Err(refusal.errno),
+        }
+    }
 }
 
 impl Node for ParameterNode {
@@ -248,9 +263,10 @@ impl Node for ParameterNode {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let mode = self.mode()?;
+        let size = self.text()?.len() as u64;
         let mut rights = self.dir.lock().rights;
         rights.mode = mode;
-        Ok(rights.attr(Kind::File, 0))
+        Ok(rights.attr(Kind::File, size))
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
@@ -261,14 +277,12 @@ impl Node for ParameterNode {
         if mode.write && self.mode()? & 0o222 == 0 {
             return Err(Errno::EPERM);
         }
-        let kernel = &self.dir.shared.kernel;
-        let value = kernel.parameter(self.dir.name(), &self.name);
-        let value = value.map_err(|refusal| refusal.errno)?;
+        let text = self.text()?;
         Ok(Box::new(ParameterHandle {
             dir: Arc::clone(&self.dir),
             name: self.name.clone(),
             mode,
-            text: Snapshot(format!("{value}\n").into_bytes()),
+            text: Snapshot(text.into_bytes()),
         }))
     }
 }

@@ -57,6 +57,7 @@ fn row_03_a_directory_has_its_control_from_the_start() {
         Ok(Attr {
             kind: Kind::File,
             mode: 0o640,
+            size: "state: unmapped\n".len() as u64,
             ..attr
         })
     );

@@ -1,0 +1,2 @@
+#define NODE 0
+#include "stress/node.h"

@@ -1,0 +1,2 @@
+#define NODE 1
+#include "stress/node.h"

@@ -1,0 +1,2 @@
+#define NODE 2
+#include "stress/node.h"

@@ -1,0 +1,2 @@
+#define NODE 3
+#include "stress/node.h"

@@ -1,0 +1,3 @@
+#define NODE 4
+#define USES 0
+#include "stress/node.h"

@@ -1,0 +1,3 @@
+#define NODE 5
+#define USES 1
+#include "stress/node.h"

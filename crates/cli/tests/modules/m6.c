@@ -1,0 +1,3 @@
+#define NODE 6
+#define USES 2
+#include "stress/node.h"

@@ -1,0 +1,3 @@
+#define NODE 7
+#define USES 3
+#include "stress/node.h"

@@ -1,0 +1,378 @@
+//! insmod, rmmod, lsmod, log and headers: what they print and how they end.
+
+mod common;
+
+use common::{Kernel, MODFS, PATIENCE, Running, Setup, quoted, run, sh};
+use std::process::Command;
+
+#[test]
+fn names_of_the_program() {
+    let kernel = Kernel::start(&["hello"]);
+    for (typed, tool) in [
+        ("insmod --help", "insert a module"),
+        ("modfs insmod --help", "insert a module"),
+        ("bin/rmmod --help", "remove modules"),
+        ("lsmod --help", "list the modules"),
+    ] {
+        let help = kernel.sh(typed).ok();
+        assert!(help.to_lowercase().contains(tool), "{typed}: {help}");
+    }
+    assert!(kernel.sh("modfs --version").ok().starts_with("modfs "));
+    // Used wrongly they end with 1, as kmod's do, and say how they are used.
+    for wrong in [
+        "insmod",
+        "rmmod",
+        "lsmod x",
+        "modfs",
+        "modfs frob",
+        "modfs host --init-timeout 0 k",
+    ] {
+        let said = kernel.sh(wrong).fails();
+        assert!(
+            said.contains("Usage") || said.contains("error:"),
+            "{wrong}: {said}"
+        );
+    }
+}
+
+#[test]
+fn the_tree_must_be_one() {
+    let kernel = Kernel::start(&["hello"]);
+    for tool in ["insmod ko/hello.ko", "rmmod hello", "lsmod", "modfs log"] {
+        let said = kernel.sh(&format!("unset MODFS_TREE; {tool}")).fails();
+        assert!(
+            said.contains("no tree: give --tree DIR or set MODFS_TREE"),
+            "{said}"
+        );
+        let said = kernel.sh(&format!("MODFS_TREE=$K {tool}")).fails();
+        assert!(
+            said.contains("did you mean") && said.contains("/k/modules?"),
+            "{said}"
+        );
+        let said = kernel
+            .sh(&format!("MODFS_TREE=/nonexistent {tool}"))
+            .fails();
+        assert!(
+            said.contains("/nonexistent is no tree of modules"),
+            "{said}"
+        );
+    }
+    kernel
+        .sh("unset MODFS_TREE; insmod --tree k/modules ko/hello.ko")
+        .ok();
+    kernel
+        .sh("unset MODFS_TREE; cd k && rmmod --tree modules hello")
+        .ok();
+}
+
+#[test]
+fn insmod_and_lsmod() {
+    let kernel = Kernel::start(&["lib", "user", "hello"]);
+    assert_eq!(
+        kernel.sh("lsmod").ok(),
+        "Module                  Size  Used by\n"
+    );
+    assert_eq!(
+        kernel
+            .sh("insmod ko/lib.ko && insmod ko/user.ko a=40 b=2")
+            .ok(),
+        ""
+    );
+    assert_eq!(
+        kernel
+            .sh("insmod -o greeter ko/hello.ko 'whom=all of you' times=2")
+            .ok(),
+        ""
+    );
+    kernel.sh("mkdir k/modules/empty").ok();
+    let list = kernel.sh("lsmod").ok();
+    let rows: Vec<Vec<&str>> = list
+        .lines()
+        .skip(1)
+        .map(|l| l.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows.len(), 3, "{list}");
+    for (row, expected) in
+        rows.iter()
+            .zip([&["greeter", "0"][..], &["user", "0"], &["lib", "1", "user"]])
+    {
+        assert_eq!([&row[..1], &row[2..]].concat(), expected, "{list}");
+        let size: u32 = row[1].parse().expect("a number");
+        assert!((16..100_000).contains(&size), "{list}");
+    }
+    let log = kernel.log();
+    assert_eq!(log.matches("Hello, all of you!\n").count(), 2, "{log}");
+    assert!(log.contains("user: 40 + 2 = 42\n"), "{log}");
+    // What is used is counted.
+    let used = "exec 3< k/proc/kmsg 4< k/modules/greeter/control; lsmod | grep greeter";
+    assert!(
+        kernel.sh(used).ok().ends_with(" 0\n"),
+        "files of the tree are no use"
+    );
+    // A dash in a file's name is an underscore in the module's.
+    kernel
+        .sh("cp ko/hello.ko ko/my-own.o && insmod ko/my-own.o && rmmod my-own")
+        .ok();
+}
+
+#[test]
+fn insmod_says_why_not_and_leaves_nothing() {
+    let kernel = Kernel::start(&["lib", "user", "hello", "failing"]);
+    kernel
+        .sh("head -c 500 ko/hello.ko > ko/cut.ko; echo text > ko/text.ko; : > ko/empty.ko")
+        .ok();
+    for (typed, why) in [
+        (
+            "insmod ko/nothing.ko",
+            "could not load module ko/nothing.ko: No such file or directory",
+        ),
+        ("insmod ko", "could not load module ko: Is a directory"),
+        (
+            "insmod ko/text.ko",
+            "could not insert module ko/text.ko: Invalid module format\n  ",
+        ),
+        ("insmod ko/empty.ko", "Invalid module format\n  "),
+        ("insmod ko/cut.ko", "Invalid module format\n  truncated"),
+        (
+            "insmod bin/modfs",
+            "Invalid module format\n  this is a shared object or a program",
+        ),
+        (
+            "insmod ko/user.ko",
+            "could not insert module ko/user.ko: Unknown symbol in module\n  \
+             unresolved symbol lib_add\n  lib_add is exported by ko/lib.ko: insert it first",
+        ),
+        (
+            "cd ko && insmod user.ko",
+            "lib_add is exported by ./lib.ko: insert it first",
+        ),
+        (
+            "insmod ko/hello.ko times=many",
+            "Invalid parameters\n  parameter times: \"many\" is not a number",
+        ),
+        (
+            "insmod ko/hello.ko times=-1",
+            "Invalid parameters\n  hello: init returned -22",
+        ),
+        (
+            "insmod -o kernel ko/hello.ko",
+            "File exists: that is the kernel's own name",
+        ),
+        ("insmod -o a/b ko/hello.ko", "cannot make"),
+    ] {
+        let said = kernel.sh(typed).fails();
+        assert!(said.starts_with("insmod: ERROR: could not "), "{said}");
+        assert!(said.contains(why), "{typed}: {said}");
+        assert_eq!(kernel.names(), Vec::<String>::new(), "{typed}");
+    }
+    kernel.sh("insmod ko/lib.ko").ok();
+    let said = kernel.sh("insmod ko/failing.ko result=-19").fails();
+    assert!(
+        said.contains("No such device\n  failing: init returned -19"),
+        "{said}"
+    );
+    assert_eq!(kernel.names(), ["lib"]);
+
+    // A parameter that there is not is no error, as in Linux; it is in the log.
+    kernel.sh("insmod ko/hello.ko frob=1").ok();
+    assert!(
+        kernel
+            .log()
+            .contains("hello: unknown parameter 'frob' ignored\n")
+    );
+    let said = kernel.sh("insmod ko/hello.ko").fails();
+    assert!(
+        said.contains("could not insert module ko/hello.ko: File exists"),
+        "{said}"
+    );
+    assert_eq!(kernel.state("hello"), "running");
+}
+
+/// What was in a directory that was there before is not removed with what insmod put there.
+#[test]
+fn insmod_into_a_directory_that_is_there() {
+    let kernel = Kernel::start(&["hello"]);
+    kernel
+        .sh("mkdir k/modules/hello && insmod ko/hello.ko times=many")
+        .fails();
+    assert_eq!(kernel.names(), ["hello"]);
+    assert_eq!(kernel.state("hello"), "unmapped");
+    kernel.sh("insmod ko/hello.ko && rmmod hello").ok();
+    assert_eq!(kernel.names(), Vec::<String>::new());
+    // Mapped by hand, it is a module already.
+    kernel.place("hello", "hello");
+    assert_eq!(kernel.control("hello", "map"), Ok(()));
+    assert!(
+        kernel
+            .sh("insmod ko/hello.ko")
+            .fails()
+            .contains("File exists")
+    );
+    assert_eq!(kernel.state("hello"), "uninitialized");
+}
+
+#[test]
+fn rmmod_says_why_not() {
+    let kernel = Kernel::start(&["lib", "user", "hello", "echo", "crash"]);
+    kernel
+        .sh("insmod ko/lib.ko && insmod ko/user.ko && insmod ko/echo.ko && insmod ko/hello.ko")
+        .ok();
+    for (typed, why) in [
+        ("rmmod nothing", "Module nothing is not currently loaded"),
+        ("rmmod lib", "Module lib is in use by: user"),
+        (
+            "exec 3< k/dev/echo; rmmod echo",
+            "Module echo is in use: echo is in use once",
+        ),
+        ("rmmod kernel", "the kernel itself cannot be removed"),
+        ("rmmod ''", "not currently loaded"),
+        ("rmmod ..", "not currently loaded"),
+    ] {
+        let said = kernel.sh(typed).fails();
+        assert!(
+            said.starts_with("rmmod: ERROR: ") && said.contains(why),
+            "{typed}: {said}"
+        );
+    }
+    assert_eq!(kernel.names(), ["hello", "echo", "user", "lib"]);
+    // One that cannot go does not keep the others; and users go first when they are named first.
+    let said = kernel.sh("rmmod hello nothing ko/echo.ko").fails();
+    assert_eq!(
+        said,
+        "rmmod: ERROR: Module nothing is not currently loaded\n"
+    );
+    kernel.sh("rmmod user lib").ok();
+    assert_eq!(kernel.names(), Vec::<String>::new());
+
+    kernel.sh("insmod ko/crash.ko").ok();
+    kernel.sh("cat k/dev/crash").fails();
+    assert!(
+        kernel
+            .sh("rmmod crash")
+            .fails()
+            .contains("its code faulted")
+    );
+    assert!(kernel.sh("lsmod").ok().contains("(faulted)"));
+}
+
+/// A use ends with the close(2): who removes a module right after it is not refused.
+#[test]
+fn rmmod_right_after_the_last_use() {
+    let kernel = Kernel::start(&["echo"]);
+    for _ in 0..10 {
+        kernel
+            .sh("insmod ko/echo.ko && echo hi > k/dev/echo && cat k/dev/echo && rmmod echo")
+            .ok();
+        kernel.sh("insmod ko/echo.ko && read x < k/dev/echo; echo exit > k/modules/echo/control && rmmod echo").ok();
+    }
+}
+
+#[test]
+fn log_prints_what_modules_printed() {
+    let kernel = Kernel::start(&["hello"]);
+    kernel.sh("insmod ko/hello.ko && rmmod hello").ok();
+    let log = kernel.sh("modfs log").ok();
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    for (line, text) in
+        lines
+            .iter()
+            .zip(["modfs host ready at ", "Hello, world!", "Goodbye, world!"])
+    {
+        let time = line.strip_prefix('[').and_then(|l| l.split_once("] "));
+        let (time, rest) = time.expect("a time");
+        assert!(time.trim().parse::<f64>().is_ok_and(|s| s < 60.0), "{line}");
+        assert!(rest.starts_with(text), "{line}");
+    }
+    // Somebody who reads only a part of it is no error.
+    assert_eq!(
+        kernel
+            .sh("modfs log | head -n 1 | wc -l; lsmod | head -c 1")
+            .ok(),
+        "1\nM"
+    );
+    let raw = kernel.sh("cat k/proc/kmsg").ok();
+    assert!(raw.lines().all(|line| line.starts_with("<6>[")), "{raw}");
+}
+
+#[test]
+fn headers_are_written() {
+    let kernel = Kernel::stopped(Setup::default());
+    kernel
+        .sh("modfs headers include/here && [ -s include/here/linux/module.h ]")
+        .ok();
+    kernel.sh("modfs headers include/here").ok();
+    let said = kernel.sh("modfs headers bin/modfs").fails();
+    assert!(
+        said.starts_with("headers: cannot write to bin/modfs: "),
+        "{said}"
+    );
+}
+
+/// The host in the background is a process of its own, and says when it cannot be.
+#[test]
+fn host_in_the_background() {
+    let kernel = Kernel::start(&["hello"]);
+    let said = kernel.sh("modfs host nowhere").fails();
+    assert!(said.starts_with("host: nowhere: No such file"), "{said}");
+    // Another one beside this one.
+    let script = "
+        mkdir other && modfs host other && export MODFS_TREE=$PWD/other/modules || exit 1
+        insmod ko/hello.ko; modfs log; umount other 2> /dev/null || fusermount3 -u other";
+    let log = kernel.sh(script).ok();
+    assert!(log.contains("Hello, world!"), "{log}");
+    assert_eq!(kernel.names(), Vec::<String>::new());
+}
+
+/// Twenty at once: one module, and nineteen that are told.
+#[test]
+fn insmod_twenty_times_at_once() {
+    let kernel = Kernel::start(&["hello"]);
+    for round in 0..3 {
+        let all: Vec<Running> = (0..20)
+            .map(|_| kernel.background("exec insmod ko/hello.ko"))
+            .collect();
+        let ran: Vec<_> = all.into_iter().map(|one| one.wait(PATIENCE)).collect();
+        let won = ran.iter().filter(|ran| ran.code == Some(0)).count();
+        assert_eq!(won, 1, "round {round}: {ran:#?}");
+        for lost in ran.into_iter().filter(|ran| ran.code != Some(0)) {
+            let said = lost.fails();
+            assert!(
+                said.starts_with("insmod: ERROR: could not insert"),
+                "{said}"
+            );
+        }
+        assert_eq!(kernel.state("hello"), "running", "round {round}");
+        assert_eq!(kernel.log().matches("Hello").count(), round + 1);
+        kernel.sh("rmmod hello").ok();
+        assert_eq!(kernel.names(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn without_dev_fuse_one_is_told_how_to_get_it() {
+    common::need("unshare", "util-linux");
+    common::need_root("it makes a /dev without fuse for one process");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let place = quoted(&dir.path().to_string_lossy());
+    for typed in ["host $0", "demo"] {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c"]);
+        command.arg(format!(
+            "mount -t tmpfs none /dev && mknod /dev/null c 1 3 && exec {} {typed}",
+            quoted(MODFS)
+        ));
+        command.arg(dir.path());
+        let said = run(command, PATIENCE).fails();
+        assert!(
+            said.contains("/dev/fuse") && said.contains("modprobe fuse"),
+            "{said}"
+        );
+        assert!(said.contains("--device /dev/fuse"), "{said}");
+    }
+    run(
+        sh(&format!("rmdir {place}/* 2> /dev/null; ls {place}")),
+        PATIENCE,
+    )
+    .ok();
+}

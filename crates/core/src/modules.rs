@@ -119,9 +119,9 @@ impl<P> Module<P> {
 
 /// The module list and the symbol table.
 ///
-/// Every `begin_…` that succeeds is followed by exactly one matching `finish_…`, `abort_…` or
-/// [`Modules::fault`]. In between, the other commands are refused with EBUSY by the state, so
-/// the caller need not hold its lock.
+/// Every `begin_…` that succeeds is followed by exactly one matching `finish_…`, `fail_…`,
+/// `abort_…`, `cancel_…` or [`Modules::fault`]. In between, the other commands are refused with
+/// EBUSY by the state, so the caller need not hold its lock.
 #[derive(Debug)]
 pub struct Modules<P> {
     /// In the order of mapping, the newest last.
@@ -424,6 +424,15 @@ impl<P> Modules<P> {
             module.gate.set(Flags::AUTOCLEAN);
         }
         Ok(())
+    }
+
+    /// Init is not called after all: everything is as before [`Modules::begin_init`].
+    pub fn cancel_init(&mut self, id: Id) {
+        if let Some(module) = self.get_mut(id) {
+            module.gate.unhold();
+            module.gate.shut();
+            module.state = State::Uninitialized;
+        }
     }
 
     /// Init has returned 0.

@@ -629,3 +629,17 @@ fn the_gate_outlives_the_module() {
     assert_eq!(Arc::strong_count(&gate), 1);
     assert!(gate.is_closed());
 }
+
+/// A wrong parameter is found only once nobody else can start the module.
+#[test]
+fn a_cancelled_init_leaves_everything_as_it_was() {
+    let (mut list, id) = list_in(Some(State::Uninitialized));
+    let id = id.unwrap();
+    let before = list.status(id);
+    list.begin_init(id, &InitArgs::default()).unwrap();
+    list.cancel_init(id);
+    assert_eq!(list.status(id), before);
+    assert!(!list.get(id).unwrap().gate().try_get());
+    init(&mut list, id);
+    assert_eq!(support::state(&list, id), Some(State::Running));
+}

@@ -8,8 +8,8 @@ use crate::log::Level;
 use crate::params::{self, Strings, Value};
 use crate::{oops, params::Param};
 use modfs_core::{
-    Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, NewModule, Owner as Exporter, Parameter,
-    Refusal, State, Status, Sweep, SymbolLine,
+    Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
+    Parameter, Refusal, State, Status, Sweep, SymbolLine,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +47,8 @@ impl Shared {
                     owner.name
                 );
                 self.log.write(Level::Emerg, &advice);
-                for id in [Some(owner.id), oops.module].into_iter().flatten() {
+                self.mark_faulted(owner.id);
+                for id in oops.modules {
                     self.mark_faulted(id);
                 }
                 Err(Refusal::all(Errno::EFAULT, vec![oops.summary, advice]))
@@ -108,6 +109,16 @@ impl Shared {
             params: loaded.params.clone(),
             strings: loaded.strings.clone(),
         })
+    }
+
+    /// Sets the parameters of a module that is about to be started: all, or none when one is
+    /// wrong.
+    fn prepare(&self, id: Id, module: &str, args: &InitArgs) -> Result<Start, Refusal> {
+        let start = self.start_of(id)?;
+        for (param, values) in self.parse(module, &start.params, args)? {
+            start.strings.store(&start.image, param, values)?;
+        }
+        Ok(start)
     }
 
     /// Checks the parameters; nothing is stored yet.
@@ -198,7 +209,9 @@ impl Shared {
         let start = self.start_of(id)?;
         self.run_exit(&start)?;
         self.sweep_registrations(&start.owner);
-        self.modules().finish_exit(id, swept);
+        let mut modules = self.modules();
+        not_faulted(&modules, id)?;
+        modules.finish_exit(id, swept);
         Ok(())
     }
 
@@ -230,6 +243,18 @@ impl Shared {
         found
             .flatten()
             .ok_or_else(|| Refusal::new(Errno::ENOENT, format!("{module} has no parameter {name}")))
+    }
+}
+
+/// What ends in `finish_…` must not: another thread, in a device or a function of the module, has
+/// faulted meanwhile, which ended it already.
+fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
+    match modules.get(id) {
+        Some(module) if module.state() == State::Faulted => {
+            let text = format!("{}: its code faulted on another thread", module.name());
+            Err(Refusal::new(Errno::EFAULT, text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -273,16 +298,20 @@ impl Kernel for Shared {
         if again {
             self.place(id, module, object)?;
         }
-        let start = self.start_of(id)?;
-        let values = self.parse(module, &start.params, args)?;
+        // From here on nobody else can start it, or take its image away.
         self.modules().begin_init(id, args)?;
-        let stored = values
-            .into_iter()
-            .try_for_each(|(param, values)| start.strings.store(&start.image, param, values));
-        match stored.and_then(|()| self.run_init(&start)) {
+        let start = match self.prepare(id, module, args) {
+            Ok(start) => start,
+            Err(refusal) => {
+                self.modules().cancel_init(id);
+                return Err(refusal);
+            }
+        };
+        match self.run_init(&start) {
             Ok(()) => {
                 start.image.drop_init();
                 let mut modules = self.modules();
+                not_faulted(&modules, id)?;
                 modules.finish_init(id);
                 if let Some(module) = modules.get_mut(id) {
                     module.set_extent(start.image.address(), start.image.size());
@@ -294,6 +323,7 @@ impl Kernel for Shared {
                 start.owner.dead.store(true, Ordering::Relaxed);
                 self.sweep_registrations(&start.owner);
                 let mut modules = self.modules();
+                not_faulted(&modules, id)?;
                 if modules.fail_init(id)
                     && let Some(loaded) = modules.get_mut(id).and_then(|m| m.payload_mut())
                 {

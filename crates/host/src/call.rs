@@ -8,7 +8,7 @@
 use crate::fault::Fault;
 use crate::host::Shared;
 use modfs_core::{Gate, Id};
-use std::arch::naked_asm;
+use std::arch::{asm, naked_asm};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
 use std::sync::Arc;
@@ -93,6 +93,32 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Shared, &Arc<Owner>) -> R) -> Opti
     unsafe { Some(f(&*(*frame).host, &*(*frame).owner)) }
 }
 
+/// How much stack the host may use where a fault would not be survived.
+const HEADROOM: usize = 48 << 10;
+/// No guard page is smaller.
+const PAGE: usize = 4096;
+
+/// Touches the stack as far down as the host is about to use it: a module that has used up its
+/// stack faults here, where nothing is held yet.
+#[inline(always)]
+pub(crate) fn touch_stack() {
+    for depth in (PAGE..=HEADROOM).step_by(PAGE) {
+        // SAFETY: reads a byte of the stack below what is in use, page by page, so that a guard
+        // page is not passed over. Should it not be there, that is the module's fault.
+        unsafe {
+            asm!(
+                "mov {at}, rsp",
+                "sub {at}, {depth}",
+                "movzx {byte:e}, byte ptr [{at}]",
+                at = out(reg) _,
+                byte = out(reg) _,
+                depth = in(reg) depth,
+                options(nostack, readonly),
+            );
+        }
+    }
+}
+
 /// While it lives a fault of this thread is not survived: something is held.
 pub(crate) struct HostSection(*const Frame);
 
@@ -100,6 +126,7 @@ impl HostSection {
     pub(crate) fn enter() -> HostSection {
         let frame = CURRENT.get();
         if !frame.is_null() {
+            touch_stack();
             // SAFETY: as in `with_current`; only this thread touches the cell.
             unsafe { (*frame).sections.set((*frame).sections.get() + 1) };
         }

@@ -256,12 +256,17 @@ fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) 
     let index = SIGNALS.iter().position(|s| *s == signal);
     let previous = PREVIOUS.get().zip(index).map(|(all, index)| all[index]);
     let handler = previous.map_or(libc::SIG_DFL, |action| action.sa_sigaction);
+    // SAFETY: the kernel passes a valid siginfo.
+    let sent = unsafe { (*info).si_code } <= 0;
+    if handler == libc::SIG_IGN && sent {
+        return;
+    }
     if handler == libc::SIG_DFL || handler == libc::SIG_IGN {
-        // SAFETY: the default action takes over: the instruction faults again. A signal that
-        // was sent is sent again.
+        // SAFETY: the default action takes over: the instruction faults again, which nobody can
+        // ignore. A signal that was sent is sent again.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
-            if (*info).si_code <= 0 {
+            if sent {
                 libc::raise(signal);
             }
         }

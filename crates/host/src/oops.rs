@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static OOPSES: AtomicU32 = AtomicU32::new(0);
 
-/// A fault in words, and in which module it was.
+/// A fault in words, and whose code it cut short.
 pub(crate) struct Oops {
     /// The whole report.
     pub(crate) text: String,
     /// One line of it.
     pub(crate) summary: String,
-    /// The module whose code faulted; `None`: none's.
-    pub(crate) module: Option<Id>,
+    /// The modules whose code will not go on: that of the fault, and those that had called it.
+    pub(crate) modules: Vec<Id>,
 }
 
 /// Writes the report.
@@ -40,11 +40,18 @@ pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
     }
     text.push_str("Call Trace:\n");
     let _ = writeln!(text, " {place}");
+    let mut modules: Vec<Id> = module.into_iter().collect();
+    // Below the host's own frames, which tell nothing surely, the next caller is most likely the
+    // one that called the host.
+    let mut guess = module.is_none();
     for (address, sure) in fault.trace() {
         // A return address may be the first byte after its function: look at the call.
-        let (place, found) = locate(host, address - 1);
-        if found.is_some() {
-            let _ = writeln!(text, " {}{place}", if *sure { "" } else { "? " });
+        let (place, Some(id)) = locate(host, address - 1) else {
+            continue;
+        };
+        let _ = writeln!(text, " {}{place}", if *sure { "" } else { "? " });
+        if *sure || std::mem::take(&mut guess) {
+            modules.push(id);
         }
     }
     let linked: Vec<String> = host
@@ -56,7 +63,7 @@ pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
     Oops {
         text,
         summary,
-        module,
+        modules,
     }
 }
 

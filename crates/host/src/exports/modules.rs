@@ -3,7 +3,7 @@
 use super::print::Message;
 use super::variadic::{VaList, variadic};
 use super::{HostExport, exports};
-use crate::call::{HostSection, with_current};
+use crate::call::{HostSection, touch_stack, with_current};
 use crate::fault::peek;
 use modfs_core::Gate;
 use std::ffi::{c_char, c_int, c_uint};
@@ -71,7 +71,9 @@ unsafe extern "C" fn vrequest_module(fmt: *const c_char, list: *mut VaList) -> c
     let Ok(name) = std::str::from_utf8(name.bytes()) else {
         return -libc::EINVAL;
     };
-    // No module code runs in here on this thread, so nothing in it can fault.
+    // No module code runs in here on this thread, so nothing in it can fault, if only the stack
+    // is long enough.
+    touch_stack();
     let result = with_current(|host, _| host.request_module(name));
     match result {
         Some(Ok(())) => 0,

@@ -274,11 +274,12 @@ impl Region {
     }
 
     fn trap(&self, offset: u64, len: u64) {
-        const TRAPS: [u8; PAGE as usize] = [TRAP; PAGE as usize];
+        const PIECE: u64 = 16 * PAGE;
+        static TRAPS: [u8; PIECE as usize] = [TRAP; PIECE as usize];
         let Some(file) = &self.file else { return };
         let mut done = 0;
         while done < len {
-            let piece = (len - done).min(PAGE) as usize;
+            let piece = (len - done).min(PIECE) as usize;
             // The pages are there already, so this cannot run out of memory.
             if write_all(file, &TRAPS[..piece], offset + done).is_err() {
                 return;

@@ -1,6 +1,6 @@
 //! The module list.
 
-use crate::symbols::SymbolTable;
+use crate::symbols::{Entry, SymbolTable};
 use crate::{
     Address, Command, Errno, Flags, Gate, InitArgs, KERNEL, NAME_MAX, Refusal, Resolved, State,
     Status, SymbolLine, Unresolved, verdict,
@@ -9,15 +9,16 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 
 /// Names a module for as long as it is in the list; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(u64);
+pub struct Id(NonZeroU64);
 
 impl Id {
     /// The id as a number, to be kept where a type cannot be (in a C structure).
     pub const fn get(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 
@@ -37,6 +38,9 @@ pub struct Export {
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
+    /// What stands for it within reach of modules: itself, or a stub that jumps there. 0: nothing
+    /// does.
+    pub near: Address,
     /// Checksum of its declaration, when known.
     pub crc: Option<u32>,
     /// Only for modules whose licence is GPL-compatible.
@@ -127,7 +131,8 @@ pub struct Modules<P> {
     /// In the order of mapping, the newest last.
     list: Vec<(Id, Module<P>)>,
     symbols: SymbolTable,
-    next: u64,
+    /// The last that was given out.
+    last: u64,
 }
 
 impl<P> Default for Modules<P> {
@@ -135,7 +140,7 @@ impl<P> Default for Modules<P> {
         Modules {
             list: Vec::new(),
             symbols: SymbolTable::default(),
-            next: 1,
+            last: 0,
         }
     }
 }
@@ -263,8 +268,8 @@ impl<P> Modules<P> {
                 ),
             ));
         }
-        let id = Id(self.next);
-        self.next += 1;
+        self.last += 1;
+        let id = Id(NonZeroU64::new(self.last).unwrap_or(NonZeroU64::MAX));
         let gate = Gate::new();
         gate.shut();
         let module = Module {
@@ -309,7 +314,25 @@ impl<P> Modules<P> {
     /// # Errors
     /// Why it may not be used.
     pub fn resolve(&self, name: &str, gpl: bool) -> Result<Resolved, Unresolved> {
-        let entry = self.symbols.get(name).ok_or(Unresolved::Missing)?;
+        self.resolved(self.symbols.get(name), gpl)
+    }
+
+    /// As [`Modules::resolve`] for many names at once, which is faster: each outcome is handed to
+    /// `each` with the number of its name, in order.
+    pub fn resolve_all(
+        &self,
+        names: &[&str],
+        gpl: bool,
+        mut each: impl FnMut(usize, Result<Resolved, Unresolved>),
+    ) {
+        self.symbols.find_all(names, |number, entry| {
+            each(number, self.resolved(entry, gpl))
+        });
+    }
+
+    #[inline]
+    fn resolved(&self, entry: Option<&Entry>, gpl: bool) -> Result<Resolved, Unresolved> {
+        let entry = entry.ok_or(Unresolved::Missing)?;
         if let Owner::Module(id) = entry.owner
             && self.get(id).is_none_or(|m| m.state != State::Running)
         {
@@ -320,14 +343,16 @@ impl<P> Modules<P> {
         }
         Ok(Resolved {
             address: entry.address,
+            near: entry.near,
             crc: entry.crc,
             owner: entry.owner,
+            by_hand: entry.added,
         })
     }
 
     /// Records that `id`, which is being linked, uses these symbols: a reference on each
     /// module that exports one. Symbols that nobody exports, or a module that is not running,
-    /// are passed over.
+    /// are passed over; those of the kernel's own need not be said.
     pub fn depend<'a>(&mut self, id: Id, names: impl Iterator<Item = &'a str>) {
         let Some(at) = self.index(id) else { return };
         for name in names {
@@ -489,20 +514,25 @@ impl<P> Modules<P> {
             .rev()
             .map(|user| format!("{} is used by {}", module.name, self.name(*user)))
             .collect();
-        if users.is_empty() && module.gate.close() {
-            self.list[at].1.state = State::Exiting;
-            return Ok(());
-        }
-        match module.gate.count() {
-            0 => {}
-            1 => users.push(format!(
-                "{} is in use once (an open device, or a call under way)",
-                module.name
-            )),
-            n => users.push(format!(
-                "{} is in use {n} times (open devices, or calls under way)",
-                module.name
-            )),
+        loop {
+            if users.is_empty() && module.gate.close() {
+                self.list[at].1.state = State::Exiting;
+                return Ok(());
+            }
+            match module.gate.count() {
+                // The last use ended between the two looks.
+                0 if users.is_empty() => continue,
+                0 => {}
+                1 => users.push(format!(
+                    "{} is in use once (an open device, or a call under way)",
+                    module.name
+                )),
+                n => users.push(format!(
+                    "{} is in use {n} times (open devices, or calls under way)",
+                    module.name
+                )),
+            }
+            break;
         }
         Err(Refusal::all(Errno::EBUSY, users))
     }
@@ -644,9 +674,15 @@ impl<P> Modules<P> {
         self.symbols
             .of(owner)
             .into_iter()
-            .map(|(name, entry)| SymbolLine {
-                name: name.to_string(),
-                address: entry.address,
+            .map(|entry| SymbolLine {
+                name: entry.name.to_string(),
+                // Of one out of reach modules still use the address itself, where they have
+                // room for one.
+                address: if entry.near == 0 {
+                    entry.address
+                } else {
+                    entry.near
+                },
                 crc: entry.crc,
                 gpl: entry.gpl,
             })

@@ -35,6 +35,7 @@ fn resolving_tells_address_crc_and_owner() {
     let export = Export {
         name: "f".into(),
         address: 0x1234,
+        near: 0x5678,
         crc: Some(0xdead_beef),
         gpl: true,
     };
@@ -42,17 +43,20 @@ fn resolving_tells_address_crc_and_owner() {
     init(&mut list, id);
     let resolved = Resolved {
         address: 0x1234,
+        near: 0x5678,
         crc: Some(0xdead_beef),
         owner: Owner::Module(id),
+        by_hand: false,
     };
     assert_eq!(list.resolve("f", true), Ok(resolved));
     assert_eq!(
         list.resolve("f", false),
         Err(Unresolved::GplOnly(Owner::Module(id)))
     );
+    // Shown is what modules can reach.
     let line = SymbolLine {
         name: "f".into(),
-        address: 0x1234,
+        address: 0x5678,
         crc: Some(0xdead_beef),
         gpl: true,
     };

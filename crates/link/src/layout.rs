@@ -62,13 +62,13 @@ impl Part {
         matches!(self, Part::InitText | Part::InitRodata | Part::InitData)
     }
 
-    fn of(section: &Section<'_>) -> Option<Part> {
+    fn of(section: &Section<'_>, unwinds: bool) -> Option<Part> {
         if !section.alloc || section.discarded {
             return None;
         }
         let name = section.name;
         // Read from the file, or by nobody.
-        if matches!(name, ".modinfo" | ".eh_frame" | "__versions") {
+        if matches!(name, ".modinfo" | "__versions") || (name == EH_FRAME && !unwinds) {
             return None;
         }
         let init = [".init.text", ".init.data", ".init.rodata"]
@@ -91,6 +91,13 @@ impl Part {
         })
     }
 }
+
+const EH_FRAME: &str = ".eh_frame";
+/// A module that refers to this function unwinds its stack when it panics; that of no other does
+/// anybody look at.
+const PERSONALITY: &str = "rust_eh_personality";
+/// What ends a list of frames: a length of 0 (LSB, "The .eh_frame section").
+const EH_FRAME_END: u64 = 4;
 
 /// `name` is `prefix`, or `prefix.something` (as -ffunction-sections makes them).
 fn is_or_begins(name: &str, prefix: &str) -> bool {
@@ -118,6 +125,35 @@ pub struct Provided {
     pub size: u64,
 }
 
+/// The global offset table: which symbols have an entry.
+#[derive(Debug, Default)]
+pub(crate) struct Got {
+    /// By entry.
+    pub(crate) symbols: Vec<usize>,
+    /// By symbol: one more than its entry, or 0. Empty as long as there is none.
+    entries: Vec<u32>,
+}
+
+impl Got {
+    fn add(&mut self, object: &Object<'_>, symbol: usize) {
+        if self.entries.is_empty() {
+            self.entries.resize(object.symbols().len(), 0);
+        }
+        let entry = &mut self.entries[symbol];
+        if *entry == 0 {
+            self.symbols.push(symbol);
+            *entry = self.symbols.len() as u32;
+        }
+    }
+
+    /// The symbol's entry.
+    #[inline]
+    pub(crate) fn entry(&self, symbol: usize) -> Option<u64> {
+        let entry = self.entries.get(symbol)?.checked_sub(1)?;
+        Some(u64::from(entry))
+    }
+}
+
 /// Where a symbol was put that is in no section.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extra {
@@ -133,8 +169,7 @@ pub struct Layout {
     places: Vec<Option<(Part, u64)>>,
     /// Common and provided symbols, in `Data`, sorted by symbol.
     extras: Vec<Extra>,
-    /// The symbols that have an entry in the global offset table, sorted.
-    got: Vec<usize>,
+    got: Got,
     /// Offset of the table in `Rodata`.
     got_offset: u64,
 }
@@ -164,25 +199,33 @@ impl Layout {
     ) -> Result<(Layout, Vec<Error>), Error> {
         let mut builder = Builder::new();
         let mut places = alloc::vec![None; object.sections().len()];
+        let unwinds = object
+            .imports()
+            .any(|(_, symbol)| symbol.name == PERSONALITY);
         // What has bytes before what is zero: then the zeros need not be written.
         for kind in [SectionKind::Bytes, SectionKind::Zeros] {
             for (index, section) in object.sections().iter().enumerate() {
-                let Some(part) = Part::of(section).filter(|_| section.kind == kind) else {
+                let Some(part) = Part::of(section, unwinds).filter(|_| section.kind == kind) else {
                     continue;
                 };
                 if is_or_begins(section.name, ".ctors") || is_or_begins(section.name, ".dtors") {
                     return Err(Error::OldConstructors(section.name.to_string()));
                 }
                 let filled = kind == SectionKind::Bytes;
-                let offset =
-                    builder.add(part, section.size, section.align, filled, section.name)?;
+                let end = if section.name == EH_FRAME {
+                    EH_FRAME_END
+                } else {
+                    0
+                };
+                let size = section.size.saturating_add(end);
+                let offset = builder.add(part, size, section.align, filled, section.name)?;
                 places[index] = Some((part, offset));
             }
             if kind == SectionKind::Bytes {
                 builder.got_entries::<A>(object, &places);
             }
         }
-        let got_bytes = builder.got.len() as u64 * 8;
+        let got_bytes = builder.got.symbols.len() as u64 * 8;
         // The table is filled, so it must come before any zeros of `Rodata`: there are none, a
         // section without bytes is writable or pointless; one that is pointless is filled.
         let got_offset = builder.add(Part::Rodata, got_bytes, 8, true, "GOT")?;
@@ -240,6 +283,8 @@ impl Layout {
                 let (part, offset) = self.section(section)?;
                 Some((part, offset + symbol.value))
             }
+            // Nearly all of them are imports.
+            Place::Undefined if self.extras.is_empty() => None,
             Place::Common | Place::Undefined => {
                 let at = self
                     .extras
@@ -251,7 +296,16 @@ impl Layout {
         }
     }
 
-    pub(crate) fn got(&self) -> (&[usize], u64) {
+    /// Where the table of frames is, ended by a zero, of a module that unwinds.
+    pub fn frames(&self, object: &Object<'_>) -> Option<(Part, u64)> {
+        let index = object
+            .sections()
+            .iter()
+            .position(|section| section.name == EH_FRAME)?;
+        self.section(index)
+    }
+
+    pub(crate) fn got(&self) -> (&Got, u64) {
         (&self.got, self.got_offset)
     }
 
@@ -283,7 +337,7 @@ impl Layout {
 
 struct Builder {
     extents: [Extent; PARTS],
-    got: Vec<usize>,
+    got: Got,
     errors: Vec<Error>,
 }
 
@@ -296,7 +350,7 @@ impl Builder {
         };
         Builder {
             extents: [EMPTY; PARTS],
-            got: Vec::new(),
+            got: Got::default(),
             errors: Vec::new(),
         }
     }
@@ -343,7 +397,7 @@ impl Builder {
             for relocation in section.relocations() {
                 match A::need(relocation.kind) {
                     Ok(Need::Address | Need::GotBase) => {}
-                    Ok(Need::Got) => self.got.push(relocation.symbol),
+                    Ok(Need::Got) => self.got.add(object, relocation.symbol),
                     Err(advice) => {
                         if self.errors.len() < MOST
                             && refused.insert((relocation.kind, relocation.symbol))
@@ -359,8 +413,6 @@ impl Builder {
                 }
             }
         }
-        self.got.sort_unstable();
-        self.got.dedup();
         let by_kind = |e: &Error| match e {
             Error::Unsupported { name, symbol, .. } => (name.clone(), symbol.clone()),
             _ => Default::default(),

@@ -38,6 +38,11 @@ impl Staging {
         &self.parts[part as usize]
     }
 
+    /// How many bytes its buffers can hold.
+    pub fn capacity(&self) -> usize {
+        self.parts.iter().map(Vec::capacity).sum()
+    }
+
     /// The bytes at an address, if all of them are in what is staged for the given bases.
     pub fn at(&self, bases: &[u64; PARTS], address: u64, len: u64) -> Option<&[u8]> {
         Part::ALL.iter().find_map(|part| {
@@ -125,6 +130,7 @@ impl<'a> Linker<'a> {
             })
         };
         let got = bases[Part::Rodata as usize] + layout.got().1;
+        let mut kept = Kept::default();
         let value = |(index, symbol): (usize, &modfs_object::Symbol<'_>)| {
             if let Some((part, offset)) = layout.symbol(object, index) {
                 return own(bases[part as usize] + offset);
@@ -140,7 +146,10 @@ impl<'a> Linker<'a> {
                     None => SymbolValue::Nowhere,
                 },
                 Place::Section(at) if object.sections()[at].discarded => {
-                    kept_copy(object, layout, bases, symbol.name).map_or(SymbolValue::Nowhere, own)
+                    let copy = kept.copy(object, layout, symbol.name);
+                    copy.map_or(SymbolValue::Nowhere, |(part, offset)| {
+                        own(bases[part as usize] + offset)
+                    })
                 }
                 Place::Section(_) | Place::Common => SymbolValue::Nowhere,
             }
@@ -183,9 +192,9 @@ impl<'a> Linker<'a> {
     }
 
     fn fill_got(&mut self, staging: &mut Staging) {
-        let (symbols, offset) = self.layout.got();
+        let (entries, offset) = self.layout.got();
         let table = &mut staging.parts[Part::Rodata as usize][offset as usize..];
-        for (symbol, entry) in symbols.iter().zip(table.chunks_exact_mut(8)) {
+        for (symbol, entry) in entries.symbols.iter().zip(table.chunks_exact_mut(8)) {
             // A symbol without a value is reported where it is used.
             if let SymbolValue::At(import) = self.values[*symbol] {
                 entry.copy_from_slice(&import.address.to_le_bytes());
@@ -195,7 +204,7 @@ impl<'a> Linker<'a> {
 
     fn relocate<A: Arch>(&mut self, index: usize, bytes: &mut [u8], address: u64) {
         let section = &self.object.sections()[index];
-        let (got_symbols, got_offset) = self.layout.got();
+        let (entries, got_offset) = self.layout.got();
         let got = self.bases[Part::Rodata as usize] + got_offset;
         for relocation in section.relocations() {
             if self.errors.len() >= MOST {
@@ -205,16 +214,14 @@ impl<'a> Linker<'a> {
                 self.nowhere(relocation.symbol);
                 continue;
             };
-            let entry = match A::need(relocation.kind) {
-                Ok(crate::Need::Got) => got_symbols.binary_search(&relocation.symbol).unwrap_or(0),
-                _ => 0,
-            };
+            // Of a symbol without an entry no relocation asks for it.
+            let entry = entries.entry(relocation.symbol).unwrap_or(0);
             let values = Values {
                 symbol: import.address,
                 near: import.near,
                 addend: relocation.addend,
                 place: address.wrapping_add(relocation.offset),
-                got_entry: got + entry as u64 * 8,
+                got_entry: got + entry * 8,
                 got,
                 size: self.object.symbols()[relocation.symbol].size,
             };
@@ -247,18 +254,115 @@ impl<'a> Linker<'a> {
     }
 }
 
-/// The symbol of the kept copy of a discarded COMDAT section.
-fn kept_copy(
-    object: &Object<'_>,
-    layout: &Layout,
-    bases: &[u64; PARTS],
-    name: &str,
-) -> Option<u64> {
-    let symbols = object.symbols().iter().enumerate();
-    symbols
-        .filter(|(_, s)| s.name == name && !name.is_empty())
-        .find_map(|(index, _)| {
-            let (part, offset) = layout.symbol(object, index)?;
-            Some(bases[part as usize] + offset)
-        })
+/// Where the named symbols of an object are, sorted by name; made when it is first wanted, which
+/// hardly ever happens.
+#[derive(Default)]
+struct Kept<'a>(Option<Vec<(&'a str, Part, u64)>>);
+
+impl<'a> Kept<'a> {
+    /// The symbol of the kept copy of a discarded COMDAT section.
+    fn copy(&mut self, object: &'a Object<'_>, layout: &Layout, name: &str) -> Option<(Part, u64)> {
+        let placed = self.0.get_or_insert_with(|| {
+            let symbols = object.symbols().iter().enumerate();
+            let mut placed: Vec<_> = symbols
+                .filter(|(_, symbol)| !symbol.name.is_empty())
+                .filter_map(|(index, symbol)| {
+                    let (part, offset) = layout.symbol(object, index)?;
+                    Some((symbol.name, part, offset))
+                })
+                .collect();
+            // Stable: the first of a name stays the first.
+            placed.sort_by_key(|(name, ..)| *name);
+            placed
+        });
+        let at = placed.partition_point(|(n, ..)| *n < name);
+        let (_, part, offset) = placed.get(at).filter(|(n, ..)| *n == name)?;
+        Some((*part, *offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Layout, Provided};
+    use alloc::vec;
+
+    fn put(bytes: &mut [u8], fields: &[(usize, u32)]) {
+        for (at, value) in fields {
+            bytes[*at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Two COMDAT groups `g` with a section each; the second of them, which is discarded, has
+    /// many symbols, of which the first has the name of one that is kept.
+    fn copies(count: usize) -> Vec<u8> {
+        let strings = b"\0g\0only\0.text\0";
+        let symbol = |name: u32, section: u32, value: u32| {
+            let mut symbol = vec![0; 24];
+            put(
+                &mut symbol,
+                &[(0, name), (4, 0x20 | section << 16), (8, value)],
+            );
+            symbol
+        };
+        let mut symbols = vec![symbol(0, 0, 0), symbol(1, 3, 8), symbol(1, 5, 0)];
+        symbols.resize_with(count, || symbol(3, 5, 0));
+        let contents: [(u32, Vec<u8>); 7] = [
+            (0, Vec::new()),
+            (3, strings.to_vec()),
+            (2, symbols.concat()),
+            (1, vec![0xc3; 16]),
+            (17, vec![1, 0, 0, 0, 3, 0, 0, 0]),
+            (1, vec![0xc3; 16]),
+            (17, vec![1, 0, 0, 0, 5, 0, 0, 0]),
+        ];
+        let mut file = vec![0; 64];
+        let mut headers = Vec::new();
+        for (kind, content) in contents {
+            let mut header = [0; 64];
+            let (link, info, entry) = match kind {
+                2 => (1, 1, 24),
+                17 => (2, 1, 4),
+                _ => (0, 0, 0),
+            };
+            let flags = if kind == 1 { 6 } else { 0 };
+            let (at, len) = (file.len() as u32, content.len() as u32);
+            let name = if kind == 1 { 8 } else { 0 };
+            put(
+                &mut header,
+                &[(0, name), (4, kind), (8, flags), (24, at), (32, len)],
+            );
+            put(&mut header, &[(40, link), (44, info), (48, 4), (56, entry)]);
+            headers.push(header);
+            file.extend(content);
+            file.resize(file.len().next_multiple_of(8), 0);
+        }
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        let at = file.len() as u32;
+        put(
+            &mut file,
+            &[(16, 1 | 62 << 16), (20, 1), (40, at), (52, 64)],
+        );
+        put(&mut file, &[(56, 64 << 16), (60, 7 | 1 << 16)]);
+        file.extend(headers.concat());
+        file
+    }
+
+    /// Found by looking for what fuzzing small files cannot find: each symbol of a discarded copy
+    /// was looked for among all symbols, so that a megabyte of them took half a minute.
+    #[test]
+    fn symbols_of_discarded_copies_are_found_fast() {
+        let file = copies(300_000);
+        let object = Object::parse(&file, 62).unwrap();
+        let layout = Layout::new(&object, &[] as &[Provided]).unwrap();
+        let bases = [0x1000_0000; PARTS];
+        let linker = Linker::new(&object, &layout, &bases, |_| None);
+        let kept = Import {
+            address: 0x1000_0008,
+            near: Some(0x1000_0008),
+        };
+        assert_eq!(linker.values[1], SymbolValue::At(kept));
+        assert_eq!(linker.values[2], SymbolValue::At(kept));
+        assert_eq!(linker.values[3], SymbolValue::Nowhere);
+    }
 }

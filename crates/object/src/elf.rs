@@ -6,10 +6,28 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use object::LittleEndian as LE;
 use object::elf;
-use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::read::elf::{FileHeader, SectionHeader, SymbolTable};
 use object::read::{SectionIndex, SymbolIndex};
 
 type Header = elf::FileHeader64<LE>;
+
+/// How long all names may be together, per byte of the file. Names may share bytes, even be each
+/// other's ends: without a limit a file of a megabyte could have gigabytes of them. Since a symbol
+/// takes 24 bytes, those of 1.5 KiB on average are always taken.
+const NAMES: usize = 64;
+
+/// How many bytes of names may still come.
+struct Budget(usize);
+
+impl Budget {
+    fn spend(&mut self, name: &str) -> Result<(), Error> {
+        match self.0.checked_sub(name.len()) {
+            Some(left) => self.0 = left,
+            None => return Err(Error::Damaged("the names are far longer than the file")),
+        }
+        Ok(())
+    }
+}
 
 /// A relocatable object, borrowed from the bytes of its file.
 #[derive(Debug)]
@@ -141,6 +159,7 @@ impl<'a> Object<'a> {
         let names = header
             .section_strings(LE, data, headers)
             .map_err(|_| Error::Damaged("the section names cannot be read"))?;
+        let mut budget = Budget(data.len().saturating_mul(NAMES));
         let mut sections = Vec::with_capacity(headers.len());
         for (index, section) in headers.iter().enumerate() {
             let name = section
@@ -151,12 +170,13 @@ impl<'a> Object<'a> {
                     what: "section",
                     index,
                 })?;
+            budget.spend(name)?;
             sections.push(read_section(section, index, name, data)?);
         }
         no_overlap(headers, &sections)?;
-        let symbols = read_symbols(header, data, &sections)?;
+        let symbols = read_symbols(header, data, &sections, &mut budget)?;
         attach_relocations(headers, data, &mut sections, symbols.len())?;
-        discard_copies(headers, data, &symbols, &mut sections)?;
+        discard_copies(headers, data, &symbols, &mut sections, &mut budget)?;
         Ok(Object {
             machine,
             sections,
@@ -311,24 +331,28 @@ fn read_symbols<'a>(
     header: &Header,
     file: &'a [u8],
     sections: &[Section<'a>],
+    budget: &mut Budget,
 ) -> Result<Vec<Symbol<'a>>, Error> {
     let table = header
         .sections(LE, file)
         .and_then(|list| list.symbols(LE, file, elf::SHT_SYMTAB))
         .map_err(|_| Error::Damaged("the symbol table cannot be read"))?;
+    let names = Names::of(&table, sections);
     let mut symbols = Vec::with_capacity(table.len());
     for (index, sym) in table.symbols().iter().enumerate() {
         let name = match sym.st_name.get(LE) {
             0 => "",
-            _ => sym
-                .name(LE, table.strings())
-                .ok()
-                .and_then(|name| core::str::from_utf8(name).ok())
-                .ok_or(Error::Name {
-                    what: "symbol",
-                    index,
-                })?,
+            at => match names.get(at) {
+                Some(name) => name,
+                None => {
+                    return Err(Error::Name {
+                        what: "symbol",
+                        index,
+                    });
+                }
+            },
         };
+        budget.spend(name)?;
         let place = match sym.st_shndx.get(LE) {
             elf::SHN_UNDEF => Place::Undefined,
             elf::SHN_ABS => Place::Absolute,
@@ -383,6 +407,33 @@ fn read_symbols<'a>(
     Ok(symbols)
 }
 
+/// The names of the symbols: a table of strings, each ended by a NUL.
+struct Names<'a> {
+    bytes: &'a [u8],
+    /// The same, if all of it is UTF-8: then a name need not be looked at for that again.
+    text: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(table: &SymbolTable<'a, Header>, sections: &[Section<'a>]) -> Names<'a> {
+        let section = sections.get(table.string_section().0);
+        let bytes = section.map_or(&[][..], |section| section.data);
+        Names {
+            bytes,
+            text: core::str::from_utf8(bytes).ok(),
+        }
+    }
+
+    fn get(&self, at: u32) -> Option<&'a str> {
+        let rest = self.bytes.get(at as usize..)?;
+        let end = at as usize + memchr::memchr(0, rest)?;
+        match self.text {
+            Some(text) => text.get(at as usize..end),
+            None => core::str::from_utf8(&self.bytes[at as usize..end]).ok(),
+        }
+    }
+}
+
 fn attach_relocations<'a>(
     headers: &'a [elf::SectionHeader64<LE>],
     file: &'a [u8],
@@ -430,6 +481,7 @@ fn discard_copies<'a>(
     file: &'a [u8],
     symbols: &[Symbol<'a>],
     sections: &mut [Section<'a>],
+    budget: &mut Budget,
 ) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     for header in headers {
@@ -450,6 +502,7 @@ fn discard_copies<'a>(
             ("", Place::Section(at)) => sections[at].name,
             (name, _) => name,
         };
+        budget.spend(signature)?;
         if seen.insert(signature) {
             continue;
         }
@@ -461,4 +514,73 @@ fn discard_copies<'a>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// An object of a symbol table and its strings.
+    fn object(strings: &[u8], symbols: &[[u8; 24]]) -> Vec<u8> {
+        let names = b"\0.strtab\0.symtab\0";
+        let table = symbols.concat();
+        let section = |name: u32, kind: u32, at: usize, len: usize, link: u32, entry: u64| {
+            let mut header = [0; 64];
+            header[..4].copy_from_slice(&name.to_le_bytes());
+            header[4..8].copy_from_slice(&kind.to_le_bytes());
+            header[24..32].copy_from_slice(&(at as u64).to_le_bytes());
+            header[32..40].copy_from_slice(&(len as u64).to_le_bytes());
+            header[40..44].copy_from_slice(&link.to_le_bytes());
+            header[56..].copy_from_slice(&entry.to_le_bytes());
+            header
+        };
+        let starts = [64, 64 + table.len(), 64 + table.len() + strings.len()];
+        let headers = [
+            section(0, 0, 0, 0, 0, 0),
+            section(9, 2, starts[0], table.len(), 2, 24),
+            section(1, 3, starts[1], strings.len(), 0, 0),
+            section(1, 3, starts[2], names.len(), 0, 0),
+        ];
+        let mut file = [0; 64];
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        file[16] = 1;
+        file[18] = 62;
+        file[20] = 1;
+        let at = starts[2] + names.len();
+        file[40..48].copy_from_slice(&(at as u64).to_le_bytes());
+        file[52] = 64;
+        file[58] = 64;
+        file[60] = headers.len() as u8;
+        file[62] = 3;
+        [&file[..], &table, strings, names, &headers.concat()].concat()
+    }
+
+    /// An import whose name begins at an offset.
+    fn import(name: u32) -> [u8; 24] {
+        let mut symbol = [0; 24];
+        symbol[..4].copy_from_slice(&name.to_le_bytes());
+        symbol[4] = 0x10;
+        symbol
+    }
+
+    /// Found by looking for what fuzzing small files cannot find: a name that many symbols share
+    /// took time, and when reported also memory, as the square of the file's size.
+    #[test]
+    fn names_that_share_bytes_are_limited() {
+        let shared = [b"\0", &vec![b'n'; 1 << 20][..], b"\0"].concat();
+        let count = 1 << 20 >> 5;
+        let few = object(&shared, &[import(0), import(1), import(2)]);
+        assert_eq!(Object::parse(&few, 62).unwrap().imports().count(), 2);
+        let equal = vec![import(1); count];
+        let ends: Vec<_> = (0..count as u32).map(import).collect();
+        for symbols in [equal, ends] {
+            let error = Object::parse(&object(&shared, &symbols), 62).unwrap_err();
+            assert!(error.to_string().contains("names"), "{error}");
+        }
+        // However many share a name that is not absurd.
+        let short = [b"\0", &vec![b'n'; 1000][..], b"\0"].concat();
+        let many = object(&short, &vec![import(1); count]);
+        assert_eq!(Object::parse(&many, 62).unwrap().imports().count(), count);
+    }
 }

@@ -97,10 +97,10 @@ impl<'a> Object<'a> {
             .symbols()
             .iter()
             .filter_map(|symbol| {
-                let name = symbol.name.strip_prefix(KSYMTAB)?;
                 let Place::Section(section) = symbol.place else {
                     return None;
                 };
+                let name = symbol.name.strip_prefix(KSYMTAB)?;
                 let section = self.sections().get(section)?.name;
                 let gpl = section.starts_with("__ksymtab_gpl");
                 (gpl || section.starts_with("__ksymtab")).then_some((name, gpl))
@@ -109,13 +109,9 @@ impl<'a> Object<'a> {
         if marks.is_empty() {
             return Vec::new();
         }
-        let mut by_name: Vec<(&str, usize)> = self
-            .symbols()
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.place != Place::Undefined && !s.name.is_empty())
-            .map(|(i, s)| (s.name, i))
-            .collect();
+        let defined = self.symbols().iter().enumerate();
+        let defined = defined.filter(|(_, s)| s.place != Place::Undefined && !s.name.is_empty());
+        let mut by_name: Vec<(&str, usize)> = defined.map(|(i, s)| (s.name, i)).collect();
         by_name.sort_unstable();
         let find = |name: &str| {
             let at = by_name.binary_search_by(|(n, _)| (*n).cmp(name)).ok()?;

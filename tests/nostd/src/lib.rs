@@ -101,6 +101,7 @@ fn map(list: &mut Modules<Vec<u8>>, name: &str, export: &str, import: &str) -> R
     let export = Export {
         name: export.into(),
         address: 0x1000_0000,
+        near: 0x1000_0000,
         crc: Some(1),
         gpl: false,
     };

@@ -14,6 +14,7 @@ pub(crate) fn export(name: &str) -> Export {
     Export {
         name: name.into(),
         address: 0x1000,
+        near: 0x1000,
         crc: None,
         gpl: false,
     }

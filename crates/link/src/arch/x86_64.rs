@@ -82,6 +82,7 @@ impl Arch for X86_64 {
         NAMES.get(kind as usize).copied()
     }
 
+    #[inline]
     fn need(kind: u32) -> Result<Need, &'static str> {
         match kind {
             NONE | ABS64 | PC32 | PLT32 | ABS32 | ABS32S | ABS16 | PC16 | ABS8 | PC8 | PC64
@@ -101,6 +102,7 @@ impl Arch for X86_64 {
         }
     }
 
+    #[inline]
     fn apply(kind: u32, section: &mut [u8], offset: u64, v: &Values) -> Result<(), Apply> {
         let near = || v.near.ok_or(Apply::Range);
         let plus = |base: u64| base.wrapping_add_signed(v.addend);
@@ -141,6 +143,7 @@ enum Field {
 }
 
 impl Field {
+    #[inline]
     fn write(self, section: &mut [u8], offset: u64, value: u64) -> Result<(), Apply> {
         let signed = value as i64;
         let (width, fits) = match self {

@@ -4,18 +4,25 @@ use crate::{Address, Export, Owner};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
+
+mod table;
+
+use table::Table;
 
 /// A symbol that may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Where it is.
     pub address: Address,
+    /// What stands for it within reach of modules; 0: nothing.
+    pub near: Address,
     /// Checksum of its declaration, when the exporter has one.
     pub crc: Option<u32>,
     /// Who exports it.
     pub owner: Owner,
+    /// It was added by hand. Of such a one, and of a module's, the user has to be known:
+    /// [`Modules::depend`](crate::Modules::depend).
+    pub by_hand: bool,
 }
 
 /// Why a symbol may not be used.
@@ -29,10 +36,16 @@ pub enum Unresolved {
     GplOnly(Owner),
 }
 
+/// One cache line, so that finding a name waits for one and then for the name's own.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Entry {
+    pub(crate) name: Arc<str>,
+    /// The name's, for the table.
+    hash: u64,
     pub(crate) owner: Owner,
     pub(crate) address: Address,
+    pub(crate) near: Address,
     pub(crate) crc: Option<u32>,
     pub(crate) gpl: bool,
     /// Added by hand rather than by the owner's object; only such a one can be taken back.
@@ -44,7 +57,7 @@ pub(crate) struct Entry {
 /// All exported names. There is one name space, as in Linux.
 #[derive(Debug, Default)]
 pub(crate) struct SymbolTable {
-    entries: HashMap<Arc<str>, Entry>,
+    table: Table,
 }
 
 impl SymbolTable {
@@ -55,32 +68,27 @@ impl SymbolTable {
         exports: &[Export],
         added: bool,
     ) -> Result<(), Vec<(String, Owner)>> {
-        let mut taken = Vec::new();
         for (done, export) in exports.iter().enumerate() {
-            let clash = match self.entries.entry_ref(&*export.name) {
-                EntryRef::Occupied(entry) => Some(entry.get().owner),
-                EntryRef::Vacant(vacant) => {
-                    vacant.insert_entry_with_key(
-                        export.name.clone(),
-                        Entry {
-                            owner,
-                            address: export.address,
-                            crc: export.crc,
-                            gpl: export.gpl,
-                            added,
-                            users: 0,
-                        },
-                    );
-                    None
-                }
+            let entry = Entry {
+                name: export.name.clone(),
+                hash: 0,
+                owner,
+                address: export.address,
+                near: export.near,
+                crc: export.crc,
+                gpl: export.gpl,
+                added,
+                users: 0,
             };
-            let Some(holder) = clash else { continue };
+            let Err(there) = self.table.insert(entry) else {
+                continue;
+            };
+            let mut taken = alloc::vec![(String::from(&*export.name), there.owner)];
             for undo in &exports[..done] {
-                self.entries.remove(&undo.name);
+                self.table.remove(&undo.name);
             }
-            taken.push((String::from(&*export.name), holder));
             for later in &exports[done + 1..] {
-                if let Some(entry) = self.entries.get(&later.name) {
+                if let Some(entry) = self.table.get(&later.name) {
                     taken.push((String::from(&*later.name), entry.owner));
                 }
             }
@@ -90,26 +98,30 @@ impl SymbolTable {
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.entries.remove(name);
+        self.table.remove(name);
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
-        self.entries.get(name)
+        self.table.get(name)
     }
 
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
-        self.entries.get_mut(name)
+        self.table.get_mut(name)
     }
 
-    /// The names `owner` exports, sorted.
-    pub(crate) fn of(&self, owner: Owner) -> Vec<(Arc<str>, &Entry)> {
-        let mut list: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, e)| e.owner == owner)
-            .map(|(n, e)| (n.clone(), e))
-            .collect();
-        list.sort_by(|a, b| a.0.cmp(&b.0));
+    /// The entries of many names, handed to `each` with the number of the name.
+    pub(crate) fn find_all<'a>(
+        &'a self,
+        names: &[&str],
+        each: impl FnMut(usize, Option<&'a Entry>),
+    ) {
+        self.table.find_all(names, each);
+    }
+
+    /// What `owner` exports, sorted by name.
+    pub(crate) fn of(&self, owner: Owner) -> Vec<&Entry> {
+        let mut list: Vec<_> = self.table.iter().filter(|e| e.owner == owner).collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
 }

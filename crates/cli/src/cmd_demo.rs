@@ -1,9 +1,9 @@
 //! `modfs demo`: everything once, for real, as a shell transcript.
 
-use crate::cmd_build::{self, Options};
 use crate::cmd_host;
-use crate::samples::SAMPLES;
+use crate::samples::{SAMPLES, Sample};
 use clap::Args;
+use modfs_build::Options;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
@@ -99,6 +99,18 @@ const CHAPTERS: &[Chapter] = &[
         ],
     ),
     (
+        "Rust and C use each other. A panic ends the call it is in, and only that.",
+        &[
+            ("insmod ko/tally.ko start=10", OK),
+            ("insmod ko/guest.ko n=3", OK),
+            ("lsmod", OK),
+            ("cat k/proc/tally", OK),
+            ("echo four > k/dev/tally", REFUSED),
+            ("modfs log | tail -n 9", OK),
+            ("echo 4 > k/dev/tally; cat k/proc/tally", OK),
+        ],
+    ),
+    (
         "A module that faults is stopped and marked; the host goes on.",
         &[
             ("insmod ko/crash.ko", OK),
@@ -113,7 +125,7 @@ const CHAPTERS: &[Chapter] = &[
 /// How the demo ends when nothing is kept.
 const GOODBYE: Chapter = (
     "All of it goes again.",
-    &[("rmmod user lib visits", OK), ("lsmod", OK)],
+    &[("rmmod guest tally user lib visits", OK), ("lsmod", OK)],
 );
 
 /// The whole demo.
@@ -168,10 +180,12 @@ impl Demo {
             }
             fs::create_dir(at.join("ko"))?;
             fs::create_dir(at.join("k"))?;
-            for (name, source) in SAMPLES {
-                let directory = at.join("modules").join(name);
-                fs::create_dir_all(&directory)?;
-                fs::write(directory.join(format!("{name}.c")), source)?;
+            for sample in &SAMPLES {
+                for (path, text) in sample.files {
+                    let file = at.join("modules").join(sample.name).join(path);
+                    fs::create_dir_all(file.parent().unwrap_or(at))?;
+                    fs::write(file, text)?;
+                }
             }
             Ok(())
         };
@@ -183,8 +197,8 @@ impl Demo {
     }
 
     fn tell(&mut self, keep: bool) -> Result<(), String> {
-        heading("Modules from C, built as any kernel's are.");
-        for (name, _) in SAMPLES {
+        heading("Modules from C and from Rust.");
+        for Sample { name, .. } in &SAMPLES {
             let output = self.at.join("ko").join(format!("{name}.ko"));
             say(&format!("$ modfs build -o ko/{name}.ko modules/{name}\n"));
             let options = Options {
@@ -192,7 +206,7 @@ impl Demo {
                 ..Options::default()
             };
             let source = self.at.join("modules").join(name);
-            cmd_build::build(&[source], &options).map_err(|e| format!("demo: {e}"))?;
+            modfs_build::build(&[source], &options).map_err(|e| format!("demo: {e}"))?;
         }
         heading("A host: a small kernel in user space, mounted at k.");
         self.step("modfs host k", OK)?;

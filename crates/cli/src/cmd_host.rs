@@ -31,6 +31,12 @@ pub(crate) struct HostArgs {
     /// Let other users in, as far as the permission bits do
     #[arg(long)]
     allow_other: bool,
+    /// Tell gdb of the modules (its JIT interface)
+    #[arg(long)]
+    gdb: bool,
+    /// Write a map of the modules' functions for perf, /tmp/perf-PID.map
+    #[arg(long)]
+    perf_map: bool,
     /// Say "ready" on standard output once it is mounted, then close it
     #[arg(long, hide = true)]
     announce: bool,
@@ -61,6 +67,12 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
         .set_helper(&helper(&args.modprobe)?)
         .map_err(|refusal| format!("host: {refusal}"))?;
     kernel.echo_log(!args.announce);
+    kernel.show_to_gdb(args.gdb);
+    if args.perf_map {
+        kernel
+            .show_to_perf()
+            .map_err(|e| failed("cannot write a map for perf", e))?;
+    }
     let stop = catch_signals().map_err(|e| failed("cannot catch signals", e))?;
     let options = Options {
         allow_other: args.allow_other,

@@ -44,18 +44,29 @@ fn remove(tree: &Tree, module: &str) -> Result<(), String> {
         return Err("the kernel itself cannot be removed".into());
     }
     let state = tree.read(module, "state").map_err(|_| not_loaded())?;
+    let mut complaint = None;
     if state != "unmapped" {
         let file = tree.file(module).ok().flatten().ok_or_else(not_loaded)?;
         // What never ran, or has exited, is only to be unmapped.
         if !matches!(state.as_str(), "uninitialized" | "deleted") {
             let exit = tree.command(module, &format!("exit {file}"));
-            exit.map_err(|refused| in_use(tree, module, &refused.text()))?;
+            // A module whose cleanup panicked has exited all the same.
+            if let Err(refused) = exit {
+                if tree.read(module, "state").ok().as_deref() != Some("deleted") {
+                    return Err(in_use(tree, module, &refused.text()));
+                }
+                complaint = Some(format!(
+                    "Module {module} is removed, but {}",
+                    refused.text()
+                ));
+            }
         }
         tree.command(module, &format!("unmap {file}"))
             .map_err(|refused| format!("Module {module}: {}", refused.text()))?;
     }
     fs::remove_dir(tree.dir(module))
-        .map_err(|e| format!("could not remove {}: {e}", tree.dir(module).display()))
+        .map_err(|e| format!("could not remove {}: {e}", tree.dir(module).display()))?;
+    complaint.map_or(Ok(()), Err)
 }
 
 fn in_use(tree: &Tree, module: &str, why: &str) -> String {

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -34,7 +34,9 @@ enum Command {
     Demo(cmd_demo::DemoArgs),
     /// Run a small user-space kernel whose modules, devices and files are under MOUNTPOINT
     Host(cmd_host::HostArgs),
-    /// Build C sources into a module
+    /// Make a package for a module in Rust
+    New(cmd_build::NewArgs),
+    /// Build C or Rust sources into a module
     Build(cmd_build::BuildArgs),
     /// Insert a module into a tree
     Insmod(cmd_insmod::InsmodArgs),
@@ -64,6 +66,13 @@ fn arguments() -> Vec<OsString> {
     let called = arguments
         .first()
         .and_then(|path| Path::new(path).file_name());
+    // `cargo modfs new` runs `cargo-modfs modfs new`.
+    if called == Some(OsStr::new("cargo-modfs"))
+        && arguments.get(1).is_some_and(|word| word == "modfs")
+    {
+        arguments.remove(0);
+        return arguments;
+    }
     let tool = called.and_then(|name| TOOLS.iter().find(|tool| name == **tool));
     if let Some(tool) = tool {
         arguments.splice(0..1, ["modfs".into(), OsString::from(tool)]);
@@ -80,22 +89,21 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Demo(args) => cmd_demo::run(args),
         Command::Host(args) => cmd_host::run(args),
-        Command::Build(args) => match cmd_build::run(args) {
-            // The compiler has said it all.
-            Err(cmd_build::Error::Compiler) => return ExitCode::FAILURE,
-            other => other.map_err(|error| format!("build: {error}")),
-        },
+        Command::New(args) => cmd_build::new(args),
+        Command::Build(args) => cmd_build::run(args),
         Command::Insmod(args) => cmd_insmod::run(args),
         Command::Rmmod(args) => cmd_rmmod::run(args),
         Command::Lsmod(args) => cmd_lsmod::run(args),
         Command::Log(args) => cmd_log::run(args),
-        Command::Headers(args) => modfs_module::write_headers(&args.directory)
+        Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
-            eprintln!("{text}");
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
             ExitCode::FAILURE
         }
     }

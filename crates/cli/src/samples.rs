@@ -1,11 +1,32 @@
 //! The sample modules, in the program so that it shows them wherever it is.
 
-/// Name and source of each, in an order in which they can be loaded.
-pub(crate) const SAMPLES: [(&str, &str); 6] = [
-    ("hello", include_str!("../../../modules/hello/hello.c")),
-    ("echo", include_str!("../../../modules/echo/echo.c")),
-    ("lib", include_str!("../../../modules/lib/lib.c")),
-    ("user", include_str!("../../../modules/user/user.c")),
-    ("visits", include_str!("../../../modules/visits/visits.c")),
-    ("crash", include_str!("../../../modules/crash/crash.c")),
+/// A sample: its name, and its files by their paths in its folder.
+pub(crate) struct Sample {
+    pub(crate) name: &'static str,
+    pub(crate) files: &'static [(&'static str, &'static str)],
+}
+
+/// Takes each file's text from the tree at build time.
+macro_rules! sample {
+    ($name:literal, $($path:literal),*) => {
+        Sample {
+            name: $name,
+            files: &[$((
+                $path,
+                include_str!(concat!("../../../modules/", $name, "/", $path)),
+            )),*],
+        }
+    };
+}
+
+/// All samples, each after those it uses.
+pub(crate) const SAMPLES: [Sample; 8] = [
+    sample!("hello", "hello.c"),
+    sample!("echo", "echo.c"),
+    sample!("lib", "lib.c"),
+    sample!("user", "user.c"),
+    sample!("visits", "visits.c"),
+    sample!("crash", "crash.c"),
+    sample!("tally", "Cargo.toml", "src/lib.rs"),
+    sample!("guest", "guest.c"),
 ];

@@ -6,6 +6,10 @@ use common::{Kernel, NOBODY, PATIENCE, Setup, need, need_root, quoted, run};
 use std::path::Path;
 
 const MODULES: [&str; 2] = ["lib", "user"];
+/// The same in other languages.
+const RUST: [&str; 2] = ["lib=lib_rust", "user=user_rust"];
+const RUST_LIB: [&str; 2] = ["lib=lib_rust", "user"];
+const RUST_USER: [&str; 2] = ["lib", "user=user_rust"];
 
 fn script(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -39,6 +43,14 @@ fn with_shell(shell: &[&str]) {
 fn from_dash() {
     need("dash", "dash");
     with_shell(&["dash"]);
+}
+
+/// Modules in Rust are used as those in C are, also by each other.
+#[test]
+fn with_modules_in_rust() {
+    for modules in [RUST, RUST_LIB, RUST_USER] {
+        lifecycle(&Kernel::start(&modules), &["sh"], "");
+    }
 }
 
 #[test]

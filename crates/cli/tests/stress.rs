@@ -9,6 +9,17 @@ use modfs_core::Errno;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// Two of them in Rust: one is used by, and one uses, a module in C.
+const MIXED: [&str; 8] = [
+    "m0",
+    "m1=m1_rust",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6=m6_rust",
+    "m7",
+];
 /// `m4` to `m7` use a symbol of `m0` to `m3`, in that order.
 const NAMES: [&str; 8] = ["m0", "m1", "m2", "m3", "m4", "m5", "m6", "m7"];
 const SHELLS: usize = 2;
@@ -100,10 +111,19 @@ fn look(kernel: &Kernel) -> usize {
 
 #[test]
 fn two_shells_do_everything_at_random() {
+    two_shells(&NAMES);
+}
+
+#[test]
+fn two_shells_do_everything_at_random_to_modules_in_rust_too() {
+    two_shells(&MIXED);
+}
+
+fn two_shells(modules: &[&'static str]) {
     let seconds = setting("MODFS_STRESS_SECONDS", 6);
     let mut random = Random::from_setting("MODFS_STRESS_SEED");
     let mut kernel = Kernel::set_up(Setup {
-        modules: NAMES.to_vec(),
+        modules: modules.to_vec(),
         seconds: seconds + 60,
         ..Setup::default()
     });

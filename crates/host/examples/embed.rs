@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let host = unsafe { Host::new()? };
     host.export(&[HostExport::function("total_add", total_add as *const ())])?;
 
+    host.show_to_gdb(true);
     host.load("plugin", std::fs::read(&file)?, &[])?;
     println!(
         "loaded: {:?}, total: {}",

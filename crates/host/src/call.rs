@@ -7,6 +7,7 @@
 
 use crate::fault::Fault;
 use crate::host::Shared;
+use crate::unwind::{Exception, Frames, Panic};
 use modfs_core::{Gate, Id};
 use std::arch::{asm, naked_asm};
 use std::cell::{Cell, UnsafeCell};
@@ -60,6 +61,10 @@ pub(crate) struct Frame {
     /// What went wrong; the signal handler writes it.
     pub(crate) fault: UnsafeCell<Fault>,
     pub(crate) faulted: Cell<bool>,
+    /// A panic that ends it, and what that needs.
+    pub(crate) panic: UnsafeCell<Option<Panic>>,
+    pub(crate) exception: UnsafeCell<Exception>,
+    pub(crate) frames: UnsafeCell<Frames>,
     host: *const Shared,
     owner: *const Arc<Owner>,
     outer: *const Frame,
@@ -146,11 +151,20 @@ impl Drop for HostSection {
     }
 }
 
+/// How a call ended that did not return.
+pub(crate) enum Failure {
+    /// By a fault.
+    Fault(Box<Fault>),
+    /// By a panic.
+    Panic(Panic),
+}
+
 /// Calls the function at `function` with up to five arguments of integer or pointer type, and
 /// returns what is in its result register.
 ///
 /// # Errors
-/// The fault it committed. The module must not be called again then.
+/// The fault it committed, or its panic. The module must not be called again after a fault, or
+/// a panic that is not clean.
 ///
 /// # Safety
 /// `function` is the address of a function of a module that stays mapped during the call, and
@@ -160,7 +174,7 @@ pub(crate) unsafe fn call(
     owner: &Arc<Owner>,
     function: u64,
     arguments: [u64; 5],
-) -> Result<u64, Box<Fault>> {
+) -> Result<u64, Failure> {
     let frame = Frame {
         recovery: UnsafeCell::new(Recovery {
             stack_pointer: 0,
@@ -169,6 +183,9 @@ pub(crate) unsafe fn call(
         sections: Cell::new(0),
         fault: UnsafeCell::new(Fault::NONE),
         faulted: Cell::new(false),
+        panic: UnsafeCell::new(None),
+        exception: UnsafeCell::new(Exception::NONE),
+        frames: UnsafeCell::default(),
         host,
         owner,
         outer: CURRENT.get(),
@@ -181,8 +198,12 @@ pub(crate) unsafe fn call(
         let returned = enter((*frame).recovery.get(), function, &raw const arguments);
         compiler_fence(Ordering::SeqCst);
         CURRENT.set((*frame).outer);
+        drop(std::mem::take(&mut *(*frame).frames.get()));
         if (*frame).faulted.get() {
-            return Err(Box::new((*(*frame).fault.get()).clone()));
+            return Err(Failure::Fault(Box::new((*(*frame).fault.get()).clone())));
+        }
+        if let Some(panic) = (*(*frame).panic.get()).take() {
+            return Err(Failure::Panic(panic));
         }
         Ok(returned)
     }
@@ -231,4 +252,14 @@ unsafe extern "C" fn enter(
         "pop rbp",
         "ret",
     )
+}
+
+/// Goes back to where `recovery` says.
+///
+/// # Safety
+/// The call that noted it is on this thread's stack, and nothing that is in between needs to
+/// run any more.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn leave(recovery: *const Recovery) -> ! {
+    naked_asm!("mov rsp, [rdi]", "jmp [rdi + 8]")
 }

@@ -3,6 +3,7 @@
 use crate::call::{Owner, Pin};
 use crate::cstruct::{CFile, CInode, FileOperations, ForC};
 use crate::host::Shared;
+use crate::opens::Opens;
 use modfs_core::{Errno, Id};
 use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode};
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,7 @@ struct Chrdev {
     /// Where the module keeps them.
     address: u64,
     inodes: Arc<Mutex<HashMap<u32, Arc<ForC<CInode>>>>>,
+    opens: Arc<Opens>,
 }
 
 /// The registered devices, by major number.
@@ -75,18 +77,26 @@ impl Chrdevs {
             operations,
             address,
             inodes: Arc::default(),
+            opens: Arc::default(),
         };
         table.insert(chosen, device);
         Ok(if major == 0 { chosen } else { 0 })
     }
 
-    /// Takes a registration back, if it is this name's.
+    /// Takes a registration back, if it is this name's; returns when no open of another thread
+    /// is under way.
     pub(crate) fn unregister(&self, major: u32, name: &str) -> bool {
-        let mut table = self.lock();
-        let is_it = table
-            .get(&major)
-            .is_some_and(|device| *device.name == *name);
-        is_it && table.remove(&major).is_some()
+        let removed = {
+            let mut table = self.lock();
+            let is_it = table
+                .get(&major)
+                .is_some_and(|device| *device.name == *name);
+            is_it.then(|| table.remove(&major)).flatten()
+        };
+        if let Some(device) = &removed {
+            device.opens.close();
+        }
+        removed.is_some()
     }
 
     /// Takes all registrations of a module back; returns what they were.
@@ -262,6 +272,7 @@ impl Node for DevNode {
             opened: false,
         };
         if device.operations.open != 0 {
+            let _opening = device.opens.begin().ok_or(Errno::ENXIO)?;
             let arguments = [open.inode.address(), open.file.address(), 0, 0, 0];
             let returned = open.call(device.operations.open, arguments)? as i32;
             if let Some(errno) = Errno::from_init(returned) {

@@ -2,33 +2,40 @@
 
 use crate::call::Owner;
 use crate::chrdev::Chrdevs;
+use crate::debug::{Shown, Watchers};
 use crate::exports::{self, HostExport};
 use crate::fault;
+use crate::functions::Functions;
 use crate::helper::Helper;
 use crate::image::Image;
+use crate::locals::Locals;
 use crate::log::{Level, Log, Record};
 use crate::params::{Param, Strings};
 use crate::procfs::Procs;
 use crate::stubs::Stubs;
 use modfs_arena::Arena;
 use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal};
-use modfs_link::Import;
-use modfs_object::Modinfo;
-use std::io;
+use modfs_link::Staging;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What the host keeps with a module.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The file it was mapped from.
-    pub(crate) object: Arc<Vec<u8>>,
+    /// The file it was mapped from; `None` once it runs, since then it is never linked anew.
+    pub(crate) object: Option<Arc<Vec<u8>>>,
     /// `None` once a failed init's image is freed.
     pub(crate) image: Option<Arc<Image>>,
-    pub(crate) info: Arc<Modinfo>,
+    /// The section `.modinfo`.
+    pub(crate) info: Box<[u8]>,
+    pub(crate) functions: Arc<Functions>,
     pub(crate) params: Arc<Vec<Param>>,
     pub(crate) strings: Arc<Strings>,
     pub(crate) owner: Arc<Owner>,
+    /// What gdb was told of it.
+    pub(crate) shown: Option<Shown>,
 }
 
 /// All of a host, shared by those who use it.
@@ -36,11 +43,18 @@ pub(crate) struct Loaded {
 pub(crate) struct Shared {
     pub(crate) arena: &'static Arena,
     modules: Mutex<Modules<Loaded>>,
-    stubs: RwLock<Vec<Stubs>>,
+    /// Kept for the modules that jump there.
+    stubs: Mutex<Vec<Stubs>>,
     pub(crate) log: Log,
     pub(crate) chrdevs: Chrdevs,
     pub(crate) procs: Procs,
     pub(crate) helper: Helper,
+    pub(crate) locals: Locals,
+    pub(crate) watchers: Watchers,
+    /// What the next image can be put together in.
+    pub(crate) spare: Mutex<Option<Staging>>,
+    /// This host, for what outlives the call it is met in.
+    pub(crate) me: Weak<Shared>,
 }
 
 impl Shared {
@@ -49,18 +63,12 @@ impl Shared {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an export at an address stands for.
-    pub(crate) fn import(&self, address: Address) -> Import {
-        let stubs = self.stubs.read().unwrap_or_else(PoisonError::into_inner);
-        match stubs.iter().find_map(|group| group.target(address)) {
-            Some(target) => Import {
-                address: target,
-                near: Some(address),
-            },
-            None => Import {
-                address,
-                near: self.arena.contains(address).then_some(address),
-            },
+    /// What stands for an address within reach of modules: itself, if it is in the arena.
+    pub(crate) fn near(&self, address: Address) -> Address {
+        if self.arena.contains(address) {
+            address
+        } else {
+            0
         }
     }
 
@@ -68,8 +76,8 @@ impl Shared {
         let out_of_memory =
             |error: io::Error| Refusal::new(modfs_core::Errno::ENOMEM, error.to_string());
         let functions: Vec<&HostExport> = exports.iter().filter(|e| e.function).collect();
-        let targets = functions.iter().map(|e| e.address).collect();
-        let stubs = Stubs::new(self.arena, targets).map_err(out_of_memory)?;
+        let targets: Vec<u64> = functions.iter().map(|e| e.address).collect();
+        let stubs = Stubs::new(self.arena, &targets).map_err(out_of_memory)?;
         let near = functions
             .iter()
             .enumerate()
@@ -77,19 +85,20 @@ impl Shared {
         let variables = exports
             .iter()
             .filter(|e| !e.function)
-            .map(|e| (e, e.address));
+            .map(|e| (e, self.near(e.address)));
         let table: Vec<Export> = near
             .chain(variables)
-            .map(|(export, address)| Export {
+            .map(|(export, near)| Export {
                 name: export.name.as_str().into(),
-                address,
+                address: export.address,
+                near,
                 crc: export.crc,
                 gpl: export.gpl,
             })
             .collect();
         self.modules().export(&table)?;
         self.stubs
-            .write()
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(stubs);
         Ok(())
@@ -119,19 +128,23 @@ impl Host {
     pub unsafe fn new() -> io::Result<Host> {
         let arena = Arena::get()?;
         fault::install()?;
-        let shared = Shared {
+        let shared = Arc::new_cyclic(|me| Shared {
             arena,
             modules: Mutex::default(),
-            stubs: RwLock::default(),
+            stubs: Mutex::default(),
             log: Log::new(),
             chrdevs: Chrdevs::default(),
             procs: Procs::default(),
             helper: Helper::default(),
-        };
+            locals: Locals::default(),
+            watchers: Watchers::default(),
+            spare: Mutex::default(),
+            me: me.clone(),
+        });
         shared
             .export(&exports::standard())
             .map_err(|refusal| io::Error::other(refusal.to_string()))?;
-        Ok(Host(Arc::new(shared)))
+        Ok(Host(shared))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -155,16 +168,33 @@ impl Host {
     ///
     /// # Errors
     /// As [`Kernel::map`] and [`Kernel::init`].
-    pub fn load(&self, name: &str, object: Vec<u8>, parameters: &[&str]) -> Result<(), Refusal> {
+    pub fn load(
+        &self,
+        name: &str,
+        object: impl Into<Arc<Vec<u8>>>,
+        parameters: &[&str],
+    ) -> Result<(), Refusal> {
         let args = InitArgs {
             parameters: parameters.iter().map(ToString::to_string).collect(),
             autoclean: false,
         };
-        self.0.map(name, name, Arc::new(object), 0o400)?;
+        self.0.map(name, name, object.into(), 0o400)?;
         self.0.init(name, name, &args).inspect_err(|_| {
             // Fails only for a module that faulted, which has to stay.
             let _ = self.0.unmap(name, name);
         })
+    }
+
+    /// As [`Host::load`], of a file.
+    ///
+    /// # Errors
+    /// What reading the file says. Otherwise as [`Host::load`].
+    pub fn load_file(&self, name: &str, file: &Path, parameters: &[&str]) -> Result<(), Refusal> {
+        let object = read(file).map_err(|error| {
+            let errno = modfs_core::Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Refusal::new(errno, format!("{}: {error}", file.display()))
+        })?;
+        self.load(name, object, parameters)
     }
 
     /// Stops a module and unmaps it.
@@ -273,8 +303,33 @@ impl Host {
         self.0.log.set_echo(echo);
     }
 
+    /// Whether gdb is told of modules that are mapped from now on; it is not at first, since a
+    /// copy of each object is kept for it.
+    pub fn show_to_gdb(&self, show: bool) {
+        self.0.watchers.set_gdb(show);
+    }
+
+    /// Writes the functions of modules that are mapped from now on to `/tmp/perf-PID.map`, where
+    /// perf looks for them.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn show_to_perf(&self) -> io::Result<()> {
+        self.0.watchers.start_perf()
+    }
+
     /// Tells the helper program, by MODFS_TREE, where this host's modules are shown as files.
     pub fn set_tree(&self, tree: &Path) {
         self.0.helper.set_tree(tree);
     }
+}
+
+/// Reads a whole file, with as few system calls as will do: a module is read in less time than
+/// these take.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(file)?;
+    let size = file.metadata()?.len();
+    let mut bytes = vec![0; usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

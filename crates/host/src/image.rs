@@ -1,13 +1,15 @@
 //! From an object's bytes to an image in the arena.
 
+use crate::functions::Functions;
 use crate::host::Shared;
 use crate::params::Param;
-use crate::{VERMAGIC, cstruct};
+use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
 use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
 use modfs_link::{Import, Layout, PARTS, Part, Provided, Staging};
-use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
-use std::sync::{Arc, Mutex, PoisonError};
+use modfs_object::{Bind, Error as ObjectError, Modinfo, Object, Place};
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
 
 /// A module's memory, and where in it what is.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Image {
     pub(crate) init_function: u64,
     /// `cleanup_module`; 0: none.
     pub(crate) exit_function: u64,
+    /// The table of frames of a module that unwinds; 0: none.
+    pub(crate) frames: u64,
     /// In the order to call them.
     pub(crate) constructors: Vec<u64>,
     /// In the order to call them.
@@ -30,13 +34,15 @@ pub(crate) struct Image {
 /// What linking gives besides the image.
 pub(crate) struct Linked {
     pub(crate) image: Image,
-    pub(crate) info: Modinfo,
+    /// The section `.modinfo`.
+    pub(crate) info: Box<[u8]>,
+    pub(crate) functions: Functions,
     pub(crate) params: Vec<Param>,
     pub(crate) exports: Vec<Export>,
 }
 
 /// The variable that each module may ask for.
-const PROVIDED: [Provided; 1] = [Provided {
+pub(crate) const PROVIDED: [Provided; 1] = [Provided {
     name: "__this_module",
     size: cstruct::MODULE_SIZE,
 }];
@@ -85,62 +91,110 @@ impl Image {
     }
 }
 
+/// The buffers that images are put together in: kept from one to the next, unless another thread
+/// has them, or they are large.
+struct Spare<'a> {
+    host: &'a Shared,
+    staging: Staging,
+}
+
+impl<'a> Spare<'a> {
+    /// No larger buffers are kept.
+    const KEPT: usize = 1 << 20;
+
+    fn take(host: &'a Shared) -> Spare<'a> {
+        let spare = host
+            .spare
+            .try_lock()
+            .ok()
+            .and_then(|mut spare| spare.take());
+        Spare {
+            host,
+            staging: spare.unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for Spare<'_> {
+    fn drop(&mut self) {
+        let staging = std::mem::take(&mut self.staging);
+        if staging.capacity() <= Spare::KEPT
+            && let Ok(mut spare) = self.host.spare.try_lock()
+        {
+            *spare = Some(staging);
+        }
+    }
+}
+
 /// Links `bytes` as the module `id`, which is being mapped. On success it holds a reference on
 /// each module whose symbols it uses.
 pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Linked, Refusal> {
     let object = Object::parse(bytes, modfs_object::EM_X86_64).map_err(not_an_object)?;
-    let info = object.modinfo();
+    let info_bytes: Box<[u8]> = object
+        .section_named(".modinfo")
+        .map_or(&[][..], |s| s.data)
+        .into();
+    let info = Modinfo::parse(&info_bytes);
     check_vermagic(&info)?;
+    check_rustc(&info)?;
     let layout = Layout::new(&object, &PROVIDED).map_err(not_linkable)?;
     let mut imports = resolve(host, id, &object, &info)?;
     let (core, init) = allocate(host.arena, &layout)?;
     let bases = bases(&core, &init);
-    let mut staging = Staging::default();
+    let mut staging = Spare::take(host);
     modfs_link::link(
         &object,
         &layout,
         &bases,
         |symbol| imports.get(symbol),
-        &mut staging,
+        &mut staging.staging,
     )
     .map_err(not_linkable)?;
-    let functions = |fini| pointers(&object, &layout, &bases, &staging, fini);
+    let staging = &staging.staging;
+    let functions = |fini| pointers(&object, &layout, &bases, staging, fini);
     let address_of = |symbol: usize| {
         let (part, offset) = layout.symbol(&object, symbol)?;
         Some(bases[part as usize] + offset)
     };
     let entry = |wanted: &str| {
+        // By the place first: most symbols of a large module are imports.
         let found = object
             .symbols()
             .iter()
-            .position(|s| s.name == wanted && s.bind != Bind::Local);
+            .position(|s| s.place != Place::Undefined && s.bind != Bind::Local && s.name == wanted);
         found.and_then(address_of).unwrap_or(0)
     };
     let mut destructors = functions(true);
     destructors.reverse();
     let exports = object.exports().into_iter().filter_map(|export| {
+        let address = address_of(export.symbol)?;
         Some(Export {
             name: export.name.into(),
-            address: address_of(export.symbol)?,
+            address,
+            near: address,
             crc: export.crc,
             gpl: export.gpl,
         })
     });
     let linked = Linked {
         exports: exports.collect(),
-        params: Param::read_all(&object, &layout, &bases, &staging)?,
+        params: Param::read_all(&object, &layout, &bases, staging)?,
         image: Image {
             init_function: entry("init_module"),
             exit_function: entry("cleanup_module"),
             constructors: functions(false),
             destructors,
+            frames: layout
+                .frames(&object)
+                .map_or(0, |(part, offset)| bases[part as usize] + offset),
             core,
             init: Mutex::new(init),
             bases,
         },
-        info,
+        info: info_bytes,
+        functions: Functions::of(&object, &layout, &bases),
     };
-    publish(&linked.image, &object, &layout, &staging, id, name)?;
+    publish(&linked.image, &object, &layout, staging, id, name)?;
     Ok(linked)
 }
 
@@ -182,6 +236,16 @@ fn check_vermagic(info: &Modinfo) -> Result<(), Refusal> {
     }
 }
 
+fn check_rustc(info: &Modinfo) -> Result<(), Refusal> {
+    match info.get("rustc") {
+        Some(found) if found != RUSTC => Err(Refusal::new(
+            Errno::ENOEXEC,
+            format!("built by \"{found}\", this kernel by \"{RUSTC}\": build both by the same"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The values of an object's imports, by symbol index.
 struct Imports {
     /// Sorted by symbol, and asked for in that order.
@@ -202,55 +266,106 @@ impl Imports {
 
 fn resolve(host: &Shared, id: Id, object: &Object<'_>, info: &Modinfo) -> Result<Imports, Refusal> {
     let gpl = info.is_gpl_compatible();
-    let versions = object.versions();
-    let mut values = Vec::new();
+    let mut versions = object.versions();
+    versions.sort_unstable();
+    let is_ours =
+        |name: &str| name == "_GLOBAL_OFFSET_TABLE_" || PROVIDED.iter().any(|p| p.name == name);
+    let most = object.symbols().len();
+    let (mut imports, mut names) = (Vec::with_capacity(most), Vec::with_capacity(most));
+    for (index, symbol) in object.imports().filter(|(_, symbol)| !is_ours(symbol.name)) {
+        imports.push((index, symbol.bind));
+        names.push(symbol.name);
+    }
+    let mut values = Vec::with_capacity(imports.len());
     let mut used = Vec::new();
-    let mut unresolved = Vec::new();
-    let mut differing = Vec::new();
+    let mut unresolved = Reasons::default();
+    let mut differing = Reasons::default();
     let mut modules = host.modules();
-    for (index, symbol) in object.imports() {
-        let name = symbol.name;
-        if name == "_GLOBAL_OFFSET_TABLE_" || PROVIDED.iter().any(|p| p.name == name) {
-            continue;
-        }
-        match modules.resolve(name, gpl) {
+    modules.resolve_all(&names, gpl, |number, outcome| {
+        let ((index, bind), name) = (imports[number], names[number]);
+        match outcome {
             Ok(resolved) => {
-                let wanted = versions
-                    .iter()
-                    .find(|(n, _)| *n == name)
-                    .map(|(_, crc)| *crc);
-                if let (Some(wanted), Some(crc)) = (wanted, resolved.crc)
+                if let Some(crc) = resolved.crc
+                    && let Some(wanted) = version_of(&versions, name)
                     && wanted != crc
                 {
                     let owner = modules.owner_name(resolved.owner);
-                    differing.push(format!(
-                        "disagrees about the version of {name}: built against {wanted:#010x}, \
-                         {owner} exports {crc:#010x}"
-                    ));
+                    differing.add(|| {
+                        format!(
+                            "disagrees about the version of {name}: built against {wanted:#010x}, \
+                             {owner} exports {crc:#010x}"
+                        )
+                    });
                 }
-                used.push(name);
-                values.push((index, host.import(resolved.address)));
+                if resolved.by_hand || resolved.owner != Owner::Kernel {
+                    used.push(name);
+                }
+                let near = (resolved.near != 0).then_some(resolved.near);
+                let address = resolved.address;
+                values.push((index, Import { address, near }));
             }
-            Err(_) if symbol.bind == Bind::Weak => {}
+            Err(_) if bind == Bind::Weak => {}
             Err(why) => {
-                unresolved.push(explain(name, &why, |owner| {
+                let owner = |owner| {
                     let state = match owner {
                         Owner::Kernel => None,
                         Owner::Module(id) => modules.get(id).map(|m| m.state()),
                     };
                     (modules.owner_name(owner), state)
-                }));
+                };
+                unresolved.add(|| explain(&told(name), &why, owner));
             }
         }
-    }
-    if !unresolved.is_empty() {
-        return Err(Refusal::all(Errno::ENOENT, unresolved));
-    }
-    if !differing.is_empty() {
-        return Err(Refusal::all(Errno::EINVAL, differing));
-    }
+    });
+    unresolved.refuse(Errno::ENOENT)?;
+    differing.refuse(Errno::EINVAL)?;
     modules.depend(id, used.into_iter());
     Ok(Imports { values, next: 0 })
+}
+
+/// Reasons for a refusal. A damaged object could give millions, so only so many are told.
+#[derive(Default)]
+struct Reasons {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Reasons {
+    /// A module with more imports than the host has exports is rare; all of one are told.
+    const MOST: usize = 1024;
+
+    fn add(&mut self, reason: impl FnOnce() -> String) {
+        if self.told.len() < Reasons::MOST {
+            self.told.push(reason());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn refuse(mut self, errno: Errno) -> Result<(), Refusal> {
+        if self.more > 0 {
+            self.told
+                .push(format!("… and {} more of the kind", self.more));
+        }
+        match self.told.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::all(errno, self.told)),
+        }
+    }
+}
+
+/// A name as a message tells it: that of a damaged object may be megabytes long.
+fn told(name: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 256;
+    match name.char_indices().find(|(at, _)| *at >= LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
+}
+
+fn version_of(versions: &[(&str, u32)], name: &str) -> Option<u32> {
+    let at = versions.binary_search_by(|(n, _)| (*n).cmp(name)).ok()?;
+    Some(versions[at].1)
 }
 
 fn explain(
@@ -381,31 +496,24 @@ fn publish(
     Ok(())
 }
 
-/// Where in a module an address is, as an oops shows it: `symbol+0x12/0x40`.
-pub(crate) fn symbolise(
-    bytes: &Arc<Vec<u8>>,
-    bases: &[u64; PARTS],
-    address: u64,
-) -> Option<String> {
-    let object = Object::parse(bytes, modfs_object::EM_X86_64).ok()?;
-    let layout = Layout::new(&object, &PROVIDED).ok()?;
-    let mut best: Option<(u64, u64, bool, &str)> = None;
-    for (index, symbol) in object.symbols().iter().enumerate() {
-        let Some((part, offset)) = layout.symbol(&object, index) else {
-            continue;
-        };
-        let start = bases[part as usize] + offset;
-        let inside = start <= address && address < start + layout.extent(part).size;
-        if symbol.name.is_empty() || !inside || !matches!(part, Part::Text | Part::InitText) {
-            continue;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of a megabyte can import one name of half of that 20 000 times: told in full, that
+    /// was 10 GB.
+    #[test]
+    fn reasons_are_limited() {
+        let name = "é".repeat(500_000);
+        let mut reasons = Reasons::default();
+        for _ in 0..20_000 {
+            reasons.add(|| explain(&told(&name), &Unresolved::Missing, |_| Default::default()));
         }
-        // Of several names for a place: the nearest, one that has a size, a global one last,
-        // since the alias `init_module` says less than the function's own name.
-        let key = (start, symbol.size, symbol.bind == Bind::Local);
-        if best.is_none_or(|(s, z, l, _)| (s, z, l) < key) {
-            best = Some((key.0, key.1, key.2, symbol.name));
-        }
+        let refusal = reasons.refuse(Errno::ENOENT).unwrap_err();
+        assert_eq!(refusal.reasons.len(), Reasons::MOST + 1);
+        let bytes: usize = refusal.reasons.iter().map(String::len).sum();
+        assert!(bytes < 400 * Reasons::MOST, "{bytes}");
+        assert!(Reasons::default().refuse(Errno::ENOENT).is_ok());
+        assert_eq!(told("short"), "short");
     }
-    let (start, size, _, name) = best?;
-    Some(format!("{name}+{:#x}/{size:#x}", address - start))
 }

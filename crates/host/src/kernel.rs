@@ -1,7 +1,7 @@
 //! The host as a [`Kernel`].
 
 use crate::VERMAGIC;
-use crate::call::{Owner, call};
+use crate::call::{Failure, Owner, call};
 use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
 use crate::log::Level;
@@ -11,6 +11,7 @@ use modfs_core::{
     Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
     Parameter, Refusal, State, Status, Sweep, SymbolLine,
 };
+use modfs_object::Modinfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,7 +40,24 @@ impl Shared {
         // SAFETY: the caller's.
         match unsafe { call(self, owner, function, arguments) } {
             Ok(returned) => Ok(returned),
-            Err(fault) => {
+            Err(Failure::Panic(panic)) => {
+                let report = oops::panicked(self, &panic, &owner.name);
+                self.log.write(Level::Err, &report);
+                let mut reasons = vec![format!("{} panicked at {}", owner.name, panic.text)];
+                if !panic.clean {
+                    reasons.push(format!(
+                        "{} stays as it is, faulted, until the host ends: not all of its \
+                         destructors could be run",
+                        owner.name
+                    ));
+                    self.mark_faulted(owner.id);
+                    for id in oops::modules_of(self, &panic) {
+                        self.mark_faulted(id);
+                    }
+                }
+                Err(Refusal::all(Errno::EIO, reasons))
+            }
+            Err(Failure::Fault(fault)) => {
                 let oops = oops::report(self, &fault, &owner.name);
                 self.log.write(Level::Emerg, &oops.text);
                 let advice = format!(
@@ -77,13 +95,16 @@ impl Shared {
                 dead: AtomicBool::new(false),
             };
             let (address, size) = (linked.image.address(), linked.image.size());
+            let shown = self.watchers.show(name, &object, &linked, &self.log);
             let loaded = Loaded {
-                object,
+                object: Some(object),
                 image: Some(Arc::new(linked.image)),
-                info: Arc::new(linked.info),
+                info: linked.info,
+                functions: Arc::new(linked.functions),
                 params: Arc::new(linked.params),
                 strings: Arc::default(),
                 owner: Arc::new(owner),
+                shown,
             };
             modules.finish_map(id, &linked.exports, loaded)?;
             if let Some(module) = modules.get_mut(id) {
@@ -194,7 +215,8 @@ impl Shared {
     }
 
     /// Takes away what the module registered and did not take back itself.
-    fn sweep_registrations(&self, owner: &Owner) {
+    fn sweep_registrations(&self, owner: &Arc<Owner>) {
+        self.locals.drop_module(self, owner);
         for what in self
             .chrdevs
             .remove_owner(owner.id)
@@ -207,12 +229,16 @@ impl Shared {
 
     fn stop(&self, id: Id, swept: bool) -> Result<(), Refusal> {
         let start = self.start_of(id)?;
-        self.run_exit(&start)?;
+        let exited = self.run_exit(&start);
+        if start.owner.is_dead() {
+            return exited;
+        }
         self.sweep_registrations(&start.owner);
         let mut modules = self.modules();
         not_faulted(&modules, id)?;
         modules.finish_exit(id, swept);
-        Ok(())
+        // After a panic it has exited all the same.
+        exited
     }
 
     fn exporter(&self, module: &str) -> Result<Exporter, Refusal> {
@@ -289,13 +315,14 @@ impl Kernel for Shared {
             let loaded = modules.get_mut(id).and_then(|m| m.payload_mut());
             let object = loaded.map(|loaded| {
                 if again {
+                    loaded.shown = None;
                     loaded.image = None;
                 }
                 loaded.object.clone()
             });
-            (id, again, object.ok_or(Errno::ENOENT)?)
+            (id, again, object.flatten())
         };
-        if again {
+        if let Some(object) = object.filter(|_| again) {
             self.place(id, module, object)?;
         }
         // From here on nobody else can start it, or take its image away.
@@ -315,13 +342,16 @@ impl Kernel for Shared {
                 modules.finish_init(id);
                 if let Some(module) = modules.get_mut(id) {
                     module.set_extent(start.image.address(), start.image.size());
+                    if let Some(loaded) = module.payload_mut() {
+                        loaded.object = None;
+                    }
                 }
                 Ok(())
             }
             Err(refusal) if start.owner.is_dead() => Err(refusal),
             Err(refusal) => {
-                start.owner.dead.store(true, Ordering::Relaxed);
                 self.sweep_registrations(&start.owner);
+                start.owner.dead.store(true, Ordering::Relaxed);
                 let mut modules = self.modules();
                 not_faulted(&modules, id)?;
                 if modules.fail_init(id)
@@ -361,6 +391,7 @@ impl Kernel for Shared {
         let export = Export {
             name: symbol.name.as_str().into(),
             address: symbol.address,
+            near: self.near(symbol.address),
             crc: symbol.crc,
             gpl: symbol.gpl,
         };
@@ -373,7 +404,7 @@ impl Kernel for Shared {
     }
 
     fn info(&self, module: &str) -> Vec<(String, String)> {
-        let info = self.look(module, |loaded, _| loaded.info.clone());
+        let info = self.look(module, |loaded, _| Modinfo::parse(&loaded.info));
         info.map(|info| info.entries().to_vec()).unwrap_or_default()
     }
 

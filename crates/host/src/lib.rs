@@ -17,8 +17,8 @@
 //!
 //! # Unsafe code
 //! Module code is entered in `call`, calls back in `exports`, shares structures in `cstruct`, and
-//! its faults are caught in `fault`; `kernel`, `chrdev` and `procfs` call functions that a module
-//! gave them. All else is safe Rust. What makes it sound is the contract of [`Host::new`]: a module is trusted as
+//! its faults are caught in `fault` and its panics in `unwind`; `kernel`, `chrdev`, `procfs` and
+//! `locals` call functions that a module gave them. All else is safe Rust. What makes it sound is the contract of [`Host::new`]: a module is trusted as
 //! the program's own code is. Every fault it commits is reported, and survived where that is
 //! sound, but nothing can keep it from writing where it should not.
 
@@ -31,22 +31,32 @@ mod chrdev;
 #[allow(unsafe_code)]
 mod cstruct;
 #[allow(unsafe_code)]
+mod debug;
+#[allow(unsafe_code)]
 mod exports;
 #[allow(unsafe_code)]
 mod fault;
 mod format;
+mod functions;
+#[doc(hidden)]
+pub mod fuzz;
 mod helper;
 mod host;
 mod image;
 #[allow(unsafe_code)]
 mod kernel;
+#[allow(unsafe_code)]
+mod locals;
 mod log;
 mod oops;
+mod opens;
 mod params;
 #[allow(unsafe_code)]
 mod procfs;
 mod reference;
 mod stubs;
+#[allow(unsafe_code)]
+mod unwind;
 
 pub use exports::HostExport;
 pub use host::Host;
@@ -56,3 +66,7 @@ pub use reference::ReferenceKernel;
 /// The interface version that modules are compared with when they carry no checksums: what
 /// `modfs build` writes as vermagic.
 pub const VERMAGIC: &str = modfs_module::VERMAGIC;
+
+/// The compiler that this host is built by. A module in Rust must be built by the same: what
+/// rustc makes calls of has no stable interface.
+pub const RUSTC: &str = env!("MODFS_RUSTC");

@@ -2,7 +2,7 @@
 
 use crate::fault::{Fault, REGISTERS};
 use crate::host::Shared;
-use crate::image::symbolise;
+use crate::unwind::Panic;
 use modfs_core::Id;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,6 +67,27 @@ pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
     }
 }
 
+/// What is said of a panic.
+pub(crate) fn panicked(host: &Shared, panic: &Panic, caller: &str) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{caller}: panicked at {}", panic.text);
+    text.push_str("Call Trace:\n");
+    for address in &panic.trace {
+        if let (place, Some(_)) = locate(host, address - 1) {
+            let _ = writeln!(text, " {place}");
+        }
+    }
+    text
+}
+
+/// The modules that had a function on the stack.
+pub(crate) fn modules_of(host: &Shared, panic: &Panic) -> Vec<Id> {
+    let callers = panic.trace.iter();
+    callers
+        .filter_map(|address| locate(host, address - 1).1)
+        .collect()
+}
+
 fn what(fault: &Fault) -> String {
     let address = fault.address;
     match fault.signal {
@@ -93,23 +114,18 @@ fn locate(host: &Shared, address: u64) -> (String, Option<Id>) {
     let modules = host.modules();
     let found = modules.iter().find_map(|(id, module)| {
         let loaded = module.payload()?;
-        let image = loaded
-            .image
-            .as_ref()
-            .filter(|image| image.has_code(address))?;
-        Some((
-            id,
-            module.name().clone(),
-            loaded.object.clone(),
-            image.bases,
-        ))
+        let image = loaded.image.as_ref()?;
+        image
+            .has_code(address)
+            .then(|| (id, module.name().clone(), loaded.functions.clone()))
     });
     drop(modules);
     match found {
-        Some((id, name, object, bases)) => {
-            let symbol =
-                symbolise(&object, &bases, address).unwrap_or_else(|| format!("{address:#018x}"));
-            (format!("{symbol} [{name}]"), Some(id))
+        Some((id, name, functions)) => {
+            let place = functions
+                .place(address)
+                .unwrap_or_else(|| format!("{address:#018x}"));
+            (format!("{place} [{name}]"), Some(id))
         }
         None => (format!("{address:#018x} [no module's code]"), None),
     }

@@ -2,7 +2,7 @@
 
 use crate::fault::peek_string;
 use crate::image::Image;
-use modfs_core::{Errno, Refusal};
+use modfs_core::{Errno, NAME_MAX, Refusal};
 use modfs_link::{Layout, PARTS, Part, Staging};
 use modfs_object::Object;
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ const STRING_MAX: usize = 4096;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Type {
+pub(crate) enum Type {
     Unsigned(u8),
     Signed(u8),
     /// A 2.4 integer: what fits as signed or as unsigned.
@@ -51,7 +51,7 @@ impl Type {
     }
 
     /// Bytes of one element.
-    fn size(self) -> u64 {
+    pub(crate) fn size(self) -> u64 {
         match self {
             Type::Unsigned(n) | Type::Signed(n) | Type::Any(n) => u64::from(n),
             Type::Hex => 4,
@@ -68,12 +68,12 @@ pub(crate) struct Param {
     pub(crate) name: String,
     /// Permission bits of its file; 0: it has none.
     pub(crate) mode: u32,
-    kind: Type,
+    pub(crate) kind: Type,
     address: u64,
     /// Where the number of elements given is kept; 0: nowhere.
     count: u64,
-    min: u32,
-    max: u32,
+    pub(crate) min: u32,
+    pub(crate) max: u32,
 }
 
 /// A value that was checked and can be stored.
@@ -122,17 +122,13 @@ impl Param {
         let (mode, flags) = (half(36)?, half(38)?);
         let name = staging.string_at(bases, long(0)?)?;
         let type_name = staging.string_at(bases, long(8)?)?;
-        let (kind, min, max) = if flags & FLAG_TAG != 0 {
-            parse_tag(type_name, max)?
-        } else if type_name == "string" {
-            (Type::Buffer(max), 1, 1)
-        } else if flags & FLAG_ARRAY != 0 {
-            (Type::of(type_name)?, 1, max)
-        } else {
-            (Type::of(type_name)?, 1, 1)
+        let param = Param {
+            name: name.to_owned(),
+            mode: u32::from(mode) & 0o666,
+            address: long(16)?,
+            count: long(24)?,
+            ..Param::of_type(type_name, flags, max)?
         };
-        let address = long(16)?;
-        let count = long(24)?;
         let in_data = |address: u64, len: u64| {
             [Part::Data, Part::InitData].iter().any(|part| {
                 let base = bases[*part as usize];
@@ -142,21 +138,39 @@ impl Param {
                         .is_some_and(|end| end - base <= layout.extent(*part).size)
             })
         };
-        let len = kind.size().checked_mul(u64::from(max))?;
-        let valid = !name.is_empty()
-            && max > 0
+        let len = param.len()?;
+        let valid = (1..=NAME_MAX).contains(&name.len())
             && len > 0
-            && in_data(address, len)
-            && (count == 0 || in_data(count, 4));
-        valid.then(|| Param {
-            name: name.to_owned(),
-            mode: u32::from(mode) & 0o666,
+            && in_data(param.address, len)
+            && (param.count == 0 || in_data(param.count, 4));
+        valid.then_some(param)
+    }
+
+    /// What a record's type, flags and maximum say; the rest is left empty.
+    pub(crate) fn of_type(type_name: &str, flags: u16, max: u32) -> Option<Param> {
+        let (kind, min, max) = if flags & FLAG_TAG != 0 {
+            parse_tag(type_name, max)?
+        } else if type_name == "string" {
+            (Type::Buffer(max), 1, 1)
+        } else if flags & FLAG_ARRAY != 0 {
+            (Type::of(type_name)?, 1, max)
+        } else {
+            (Type::of(type_name)?, 1, 1)
+        };
+        Some(Param {
+            name: String::new(),
+            mode: 0,
             kind,
-            address,
-            count,
+            address: 0,
+            count: 0,
             min,
             max,
         })
+    }
+
+    /// Bytes of the variable.
+    pub(crate) fn len(&self) -> Option<u64> {
+        self.kind.size().checked_mul(u64::from(self.max))
     }
 
     /// Checks a value as it is written in `name=value`; `None`: only the name was given.
@@ -349,7 +363,7 @@ pub(crate) fn show(image: &Image, param: &Param) -> Result<String, Refusal> {
     Ok(texts.join(","))
 }
 
-fn text_of(kind: Type, bytes: &[u8]) -> String {
+pub(crate) fn text_of(kind: Type, bytes: &[u8]) -> String {
     let mut wide = [0; 8];
     let len = bytes.len().min(8);
     wide[..len].copy_from_slice(&bytes[..len]);

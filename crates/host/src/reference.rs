@@ -64,6 +64,19 @@ impl ReferenceKernel {
         self.host.echo_log(echo);
     }
 
+    /// As [`Host::show_to_gdb`].
+    pub fn show_to_gdb(&self, show: bool) {
+        self.host.show_to_gdb(show);
+    }
+
+    /// As [`Host::show_to_perf`].
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn show_to_perf(&self) -> io::Result<()> {
+        self.host.show_to_perf()
+    }
+
     /// As [`Host::unload_all`].
     pub fn unload_all(&self) -> Vec<(String, Refusal)> {
         self.host.unload_all()

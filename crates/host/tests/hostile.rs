@@ -3,9 +3,10 @@
 mod common;
 
 use common::elf::{CLASS, DATA, Field, MACHINE, Patched, Rela, TYPE};
+use common::rust::rust;
 use common::{Random, arena_used, host, map, refused, unmap};
 use modfs_core::{Errno, Refusal};
-use modfs_host::Host;
+use modfs_host::{Host, HostExport};
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -51,6 +52,9 @@ const SAMPLE: &str = r#"
     MODULE_LICENSE("GPL");
 "#;
 
+/// What the module in Rust imports; none of these modules is started.
+extern "C" fn unused() {}
+
 /// 300 variables, 300 functions and a table of both.
 fn many_relocations() -> Vec<u8> {
     let mut text = String::from("#define C(x) __modfs_concat(x, __LINE__)\n");
@@ -86,20 +90,38 @@ fn tried(host: &Host, object: &[u8], what: &dyn Fn() -> String) -> Result<(), Re
 
 #[test]
 fn every_truncation() {
+    truncations(&common::module(SAMPLE));
+}
+
+#[test]
+fn every_truncation_of_a_module_in_rust() {
+    truncations(&rust("plugin"));
+}
+
+fn truncations(sample: &[u8]) {
     let _alone = alone();
     let host = host();
-    let sample = common::module(SAMPLE);
+    host.export(&[HostExport::function(
+        "plugin_total_add",
+        unused as *const (),
+    )])
+    .expect("export");
     for length in 0..sample.len() {
         let result = tried(&host, &sample[..length], &|| format!("{length} bytes"));
         refused(result, Errno::ENOEXEC, "");
     }
-    tried(&host, &sample, &|| "the whole".into()).expect("the sample itself");
+    tried(&host, sample, &|| "the whole".into()).expect("the sample itself");
     assert_eq!(host.names(), [""; 0]);
 }
 
 fn random_flips(object: &[u8], seed: u64) {
     let _alone = alone();
     let host = host();
+    host.export(&[HostExport::function(
+        "plugin_total_add",
+        unused as *const (),
+    )])
+    .expect("export");
     let mut random = Random(seed);
     let mut refusals = 0;
     for round in 0..FLIPS {
@@ -120,6 +142,11 @@ fn random_flips(object: &[u8], seed: u64) {
 #[test]
 fn random_flips_of_a_sample() {
     random_flips(&common::module(SAMPLE), 1);
+}
+
+#[test]
+fn random_flips_of_a_module_in_rust() {
+    random_flips(&rust("plugin"), 5);
 }
 
 #[test]

@@ -1,18 +1,83 @@
-//! What module authors use: the C headers, and the string that says which interface they are of.
+//! What module authors use: the Rust SDK, and the C headers in `include/`.
 //!
-//! The headers in `include/modfs` are the real ones; those in `include/linux` and `include/asm`
-//! only lead there, so that textbook modules compile unchanged. They are carried in the library,
-//! so a single installed binary can build modules.
+//! A Rust module is a `no_std` crate with `alloc` that says what it is with [`module!`]:
+//!
+//! ```ignore
+//! #![no_std]
+//! use modfs_module::prelude::*;
+//!
+//! module! {
+//!     type: Hello,
+//!     license: "Dual MIT/GPL",
+//!     description: "Says hello",
+//!     params: {
+//!         /// Whom to greet
+//!         whom: str = "world", 0o444;
+//!     },
+//! }
+//!
+//! struct Hello;
+//!
+//! impl Module for Hello {
+//!     fn init() -> Result<Hello> {
+//!         info!("Hello, {}!", whom.get());
+//!         Ok(Hello)
+//!     }
+//! }
+//!
+//! impl Drop for Hello {
+//!     fn drop(&mut self) {
+//!         info!("Goodbye!");
+//!     }
+//! }
+//! ```
+//!
+//! `modfs build` links it with `core` and `alloc` into a module that uses the host's exports and
+//! nothing else; that is what makes unloading it sound: no thread-local of `std`, no
+//! destructor registered with a libc, no allocator of its own can outlive it.
+//!
+//! A panic ends the call it is in: destructors run, the caller gets an error, the host goes on.
+//!
+//! # Unsafe code
+//! This crate is the safe top of the host's C interface: `sys` declares that, and the other
+//! modules call it. Each block says why it may.
 
-#![forbid(unsafe_code)]
+#![no_std]
 
+extern crate alloc as alloc_crate;
+
+mod alloc;
+pub mod chrdev;
+mod error;
+mod export;
 mod headers;
+mod local;
+mod module;
+pub mod panicking;
+pub mod param;
+pub mod print;
+pub mod proc;
+pub mod sys;
 
+pub use alloc::HostAlloc;
+pub use error::{Errno, Result};
 pub use headers::HEADERS;
+pub use local::LocalKey;
+pub use module::{InPlace, Module, bytes, request_module};
 
-use std::fs;
-use std::io;
-use std::path::Path;
+/// What a module usually needs.
+pub mod prelude {
+    pub use crate::chrdev::{Chrdev, Device, OpenFile};
+    pub use crate::proc::{ProcFile, Text};
+    pub use crate::{Errno, Module, Result};
+    pub use crate::{debug, err, export, host_local, info, module, notice, printk, warn};
+    pub use alloc_crate::borrow::ToOwned;
+    pub use alloc_crate::boxed::Box;
+    pub use alloc_crate::string::{String, ToString};
+    pub use alloc_crate::sync::Arc;
+    pub use alloc_crate::vec::Vec;
+    pub use alloc_crate::{format, vec};
+}
 
 /// The version of the interface between host and module: of the layouts in the headers.
 pub const ABI: &str = "modfs-1";
@@ -35,33 +100,4 @@ const fn vermagic() -> &'static str {
         target_arch = "riscv64"
     )))]
     return "modfs-1 unknown";
-}
-
-/// Writes all headers below `dir`, which is made if it does not exist; `-I dir` finds them.
-///
-/// # Errors
-/// What the file system says; files already written stay.
-pub fn write_headers(dir: &Path) -> io::Result<()> {
-    for (path, text) in HEADERS {
-        let path = dir.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, text)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn vermagic_is_of_this_abi_and_architecture() {
-        assert_eq!(
-            VERMAGIC,
-            format!("{ABI} {}", std::env::consts::ARCH),
-            "add this architecture to vermagic()"
-        );
-    }
 }

@@ -37,15 +37,6 @@ fn list_and_directory_agree() {
     assert_eq!(listed, tree(&here("include")));
 }
 
-#[test]
-fn written_headers_are_the_headers() {
-    let dir = tempfile::tempdir().unwrap();
-    let below = dir.path().join("a/b");
-    modfs_module::write_headers(&below).unwrap();
-    modfs_module::write_headers(&below).unwrap();
-    assert_eq!(tree(&below), tree(&here("include")));
-}
-
 /// Each header compiles as the only one, twice over, without any of the C library's.
 #[test]
 fn each_stands_alone() {

@@ -165,7 +165,8 @@ fn sample_modules() {
     let samples = here("../../modules");
     for entry in std::fs::read_dir(&samples).unwrap() {
         let dir = entry.unwrap().path();
-        if dir.is_dir() {
+        // Those in Rust have none.
+        if dir.is_dir() && !dir.join("Cargo.toml").exists() {
             in_all_variants(dir.to_str().unwrap(), |_, bytes| {
                 object::File::parse(bytes).unwrap();
             });

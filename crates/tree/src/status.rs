@@ -3,6 +3,7 @@
 //! `state` is always there; the others while something is mapped.
 
 use crate::module_dir::ModuleDir;
+use crate::root::check_name;
 use crate::snapshot::{Snapshot, one_line};
 use crate::symbols::{self, SymbolsHandle};
 use crate::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, SetAttr};
@@ -143,7 +144,8 @@ impl StatusNode {
         }
         self.status()?;
         let mut parameters = self.dir.shared.kernel.parameters(self.dir.name());
-        parameters.retain(|parameter| parameter.mode & 0o444 != 0);
+        // A damaged object may give one a name that no file can have.
+        parameters.retain(|p| p.mode & 0o444 != 0 && check_name(&p.name).is_ok());
         Ok(parameters)
     }
 }

@@ -1,16 +1,19 @@
 //! The symbols of a module or of the kernel, as text.
 //!
 //! Read, a line each: `ADDRESS CRC NAME [gpl]`, the address as `0x` and 16 digits (all 0 for
-//! those who may not know it), the CRC as `0x` and 8 digits or `-` when unknown.
+//! those who may not know it), the CRC as `0x` and 8 digits or `-` when unknown. Backslashes, white
+//! space and control characters, which a damaged object may have in a name, are escaped.
 //!
 //! Written to a module's file, a line each: `add NAME ADDRESS [CRC]` or `del NAME`; numbers are
-//! decimal or, after `0x`, hexadecimal. Lines run in order up to the first that fails.
+//! decimal or, after `0x`, hexadecimal. A name has no white space and no control characters. Lines
+//! run in order up to the first that fails.
 
 use crate::command::{lines, words};
 use crate::module_dir::ModuleDir;
 use crate::snapshot::Snapshot;
 use crate::{Caller, Handle, MAX_WRITE, OpenMode};
 use modfs_core::{Errno, Kernel, Refusal, SymbolLine};
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -25,9 +28,33 @@ pub(crate) fn text(symbols: &[SymbolLine], privileged: bool) -> String {
         };
         let gpl = if symbol.gpl { " gpl" } else { "" };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{address:#018x} {crc} {}{gpl}", symbol.name);
+        let _ = writeln!(
+            text,
+            "{address:#018x} {crc} {}{gpl}",
+            one_word(&symbol.name)
+        );
     }
     text
+}
+
+fn breaks_word(c: char) -> bool {
+    c.is_whitespace() || c.is_control()
+}
+
+/// `name` as one word, whatever is in it.
+fn one_word(name: &str) -> Cow<'_, str> {
+    if !name.contains(|c| breaks_word(c) || c == '\\') {
+        return name.into();
+    }
+    let mut word = String::new();
+    for c in name.chars() {
+        match c {
+            '\\' => word.push_str("\\\\"),
+            c if breaks_word(c) => word.extend(c.escape_unicode()),
+            c => word.push(c),
+        }
+    }
+    word.into()
 }
 
 /// A module's `symbols`, open.
@@ -84,6 +111,9 @@ fn edit(kernel: &dyn Kernel, module: &str, line: &[u8]) -> Result<(), Refusal> {
         ["add", name, address, crc] => (name, address, Some(crc)),
         _ => return Err(Errno::EINVAL.into()),
     };
+    if name.contains(breaks_word) {
+        return Err(Errno::EINVAL.into());
+    }
     let crc = crc.map(number).transpose()?;
     let symbol = SymbolLine {
         name: name.to_owned(),
@@ -134,6 +164,32 @@ mod tests {
             "0x000000007f001000 0x00000abc lib_add gpl\n0x0000000000000010 - lib_sub\n"
         );
         assert!(text(&symbols, false).starts_with("0x0000000000000000 0x00000abc lib_add"));
+    }
+
+    /// Found by fuzzing: a name with a blank in it was shown as two fields, one with a newline as
+    /// two symbols.
+    #[test]
+    fn names_are_one_word() {
+        let odd = SymbolLine {
+            name: "a gpl\n0x1 - b\\\u{2028}".into(),
+            address: 1,
+            crc: None,
+            gpl: false,
+        };
+        assert_eq!(
+            text(&[odd], true),
+            "0x0000000000000001 - a\\u{20}gpl\\u{a}0x1\\u{20}-\\u{20}b\\\\\\u{2028}\n"
+        );
+        let kernel = crate::double::Double::new();
+        for bad in [
+            "add \"a b\" 1",
+            "add \"a gpl\" 1",
+            "add a\u{1}b 1",
+            "add \"a\u{2028}b\" 1",
+        ] {
+            let refusal = edit(&*kernel, "m", bad.as_bytes()).unwrap_err();
+            assert_eq!(refusal.errno, Errno::EINVAL, "{bad:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(crate) const NOBODY: u32 = 65534;
 /// How a host is to be started.
 #[derive(Default)]
 pub(crate) struct Setup {
-    /// Modules that are to be in `ko`.
+    /// Modules that are to be in `ko`; `NAME=OTHER` is the module OTHER under the name NAME.
     pub(crate) modules: Vec<&'static str>,
     /// Further arguments of `modfs host`.
     pub(crate) args: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Setup {
 /// A temporary directory with a host in it.
 ///
 /// ```text
-/// bin/   modfs, insmod, rmmod, lsmod
+/// bin/   modfs, insmod, rmmod, lsmod, cargo-modfs
 /// ko/    the modules that were asked for
 /// k/     the mount
 /// ```
@@ -122,11 +122,12 @@ impl Kernel {
                 chown(kernel.path("k"), Some(user), Some(user)).expect("chown");
             }
         }
-        for name in ["insmod", "rmmod", "lsmod"] {
+        for name in ["insmod", "rmmod", "lsmod", "cargo-modfs"] {
             symlink("modfs", bin.join(name)).expect("symlink");
         }
         for name in &kernel.setup.modules {
-            fs::copy(module(name), kernel.ko(name)).expect("cp");
+            let (name, source) = name.split_once('=').unwrap_or((name, name));
+            fs::copy(module(source), kernel.ko(name)).expect("cp");
         }
         kernel
     }

@@ -11,9 +11,20 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a module that was built is. Its source is `modules/NAME/NAME.c` of the project, or
-/// `tests/modules/NAME.c` here.
+/// `tests/modules/NAME.c` here; or a package in Rust, `modules/NAME` or `tests/modules/NAME`.
 pub(crate) fn module(name: &str) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["tests/modules", "../../modules"] {
+        let package = here.join(folder).join(name);
+        if package.join("Cargo.toml").exists() {
+            return once(&format!("{name}.ko"), |output| {
+                let mut command = Command::new(MODFS);
+                command.args(["build", "-o"]).arg(output);
+                command.arg(placed(&package, name));
+                command
+            });
+        }
+    }
     let own = here.join(format!("tests/modules/{name}.c"));
     let sample = here.join(format!("../../modules/{name}/{name}.c"));
     let source = if own.exists() { own } else { sample };
@@ -23,6 +34,23 @@ pub(crate) fn module(name: &str) -> PathBuf {
         command.arg(output).arg(&source);
         command
     })
+}
+
+/// A copy of a package outside of the source tree, for what cargo makes beside it. It stays, so
+/// that cargo has less to do the next time.
+fn placed(package: &Path, name: &str) -> PathBuf {
+    let copy = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("rust")
+        .join(name);
+    std::fs::create_dir_all(copy.join("src")).expect("mkdir");
+    for file in ["Cargo.toml", "src/lib.rs"] {
+        let text = std::fs::read(package.join(file)).expect("a package");
+        let to = copy.join(file);
+        if std::fs::read(&to).ok().as_ref() != Some(&text) {
+            std::fs::write(to, text).expect("write");
+        }
+    }
+    copy
 }
 
 /// Where a program that was built of `tests/programs/NAME.c` is.

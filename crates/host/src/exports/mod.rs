@@ -8,6 +8,7 @@ mod memory;
 mod modules;
 mod print;
 mod registry;
+mod rust;
 mod strings;
 mod variadic;
 
@@ -74,6 +75,7 @@ pub(crate) fn standard() -> Vec<HostExport> {
     all.extend(print::table());
     all.extend(modules::table());
     all.extend(registry::table());
+    all.extend(rust::table());
     all
 }
 
@@ -93,7 +95,11 @@ unsafe fn c_bytes<'a>(text: *const std::ffi::c_char) -> &'a [u8] {
 mod tests {
     use super::*;
 
-    /// Every function that a header declares `extern` is exported, and nothing else is.
+    /// What rustc makes calls of; the last is the host's part in one of them (`modfs-build`).
+    const OF_RUSTC: [&str; 3] = ["_Unwind_Resume", "rust_eh_personality", "modfs_alloc_error"];
+
+    /// Every function that a header declares `extern`, or the Rust SDK, is exported, and nothing
+    /// else is.
     #[test]
     fn exports_are_what_the_headers_declare() {
         let mut declared = std::collections::BTreeSet::new();
@@ -113,6 +119,10 @@ mod tests {
         // These two a module defines.
         declared.remove("init_module");
         declared.remove("cleanup_module");
+        let sdk = include_str!("../../../module/src/sys.rs");
+        let functions = sdk.split("pub fn ").skip(1);
+        declared.extend(functions.filter_map(|text| Some(text.split_once('(')?.0.to_owned())));
+        declared.extend(OF_RUSTC.map(str::to_owned));
         // A compiler calls it for memcmp() == 0.
         declared.insert("bcmp".into());
         let exported = standard().into_iter().map(|export| export.name).collect();

@@ -4,7 +4,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names the part that a child is to play.
-const ROLE: &str = "MODFS_TEST_ROLE";
+pub(crate) const ROLE: &str = "MODFS_TEST_ROLE";
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 

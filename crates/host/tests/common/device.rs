@@ -11,13 +11,18 @@ pub(crate) fn caller() -> Caller {
 
 /// Opens `dev/NAME` for reading and writing.
 pub(crate) fn open(host: &Host, name: &str) -> Result<Box<dyn Handle>, Errno> {
+    open_in(host, "dev", name)
+}
+
+/// Opens a file of the reference kernel for reading and writing.
+pub(crate) fn open_in(host: &Host, folder: &str, name: &str) -> Result<Box<dyn Handle>, Errno> {
     let mode = OpenMode {
         read: true,
         write: true,
         flags: libc::O_RDWR as u32,
     };
     let node = ReferenceKernel::new(host, 0, 0)
-        .lookup("dev")?
+        .lookup(folder)?
         .lookup(name)?;
     node.open(&caller(), mode)
 }
@@ -30,4 +35,16 @@ pub(crate) fn read(device: &dyn Handle) -> Result<Vec<u8>, Errno> {
 /// Writes to an open device.
 pub(crate) fn write(device: &dyn Handle, text: &str) -> Result<usize, Errno> {
     device.write(&caller(), 0, text.as_bytes())
+}
+
+/// All that an open file reads.
+pub(crate) fn read_all(file: &dyn Handle) -> Result<String, Errno> {
+    let mut text = Vec::new();
+    loop {
+        let piece = file.read(&caller(), text.len() as u64, 1 << 16)?;
+        if piece.is_empty() {
+            return Ok(String::from_utf8(text).expect("UTF-8"));
+        }
+        text.extend(piece);
+    }
 }

@@ -4,6 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The system's allocator, which counts what each thread has taken and not given back. A test
 /// program that wants to know makes it its global allocator.
@@ -18,7 +19,21 @@ pub(crate) fn allocated() -> i64 {
     BYTES.get()
 }
 
+static ALL: AtomicI64 = AtomicI64::new(0);
+
+/// Bytes that all threads have allocated and not freed.
+pub(crate) fn allocated_by_all() -> i64 {
+    ALL.load(Ordering::Relaxed)
+}
+
+/// Bytes in use of malloc(3), by which modules allocate.
+pub(crate) fn malloced() -> usize {
+    // SAFETY: it only counts.
+    unsafe { libc::mallinfo2() }.uordblks
+}
+
 fn count(bytes: i64) {
+    ALL.fetch_add(bytes, Ordering::Relaxed);
     BYTES.set(BYTES.get() + bytes);
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod device;
 pub(crate) mod elf;
 pub(crate) mod memory;
 pub(crate) mod record;
+pub(crate) mod rust;
 
 #[allow(unused_imports)]
 pub(crate) use build::{Build, module};
@@ -18,6 +19,7 @@ use modfs_core::{Errno, InitArgs, Refusal, State, Status};
 use modfs_host::Host;
 use std::ptr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A host without modules.
 pub(crate) fn host() -> Host {
@@ -104,6 +106,23 @@ pub(crate) fn function(host: &Host, name: &str) -> extern "C" fn(i64) -> i64 {
     // SAFETY: the tests' modules export under the names they ask for functions of this type
     // only, and do not unload a module while one of its is called.
     unsafe { std::mem::transmute::<*const (), extern "C" fn(i64) -> i64>(code) }
+}
+
+/// Calls a function that a running module exports, so that a panic in it is survived.
+pub(crate) fn call(host: &Host, name: &str, argument: i64) -> Result<i64, Refusal> {
+    // SAFETY: the tests' modules export under the names they ask for functions of one number.
+    let called = unsafe { host.call(name, [argument as u64, 0, 0, 0, 0]) };
+    called.map(|returned| returned as i64)
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn eventually(mut test: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !test() {
+        assert!(Instant::now() < deadline, "never");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A generator of numbers that look random, the same in each run (splitmix64).

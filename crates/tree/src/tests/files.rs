@@ -211,6 +211,17 @@ fn status_files() {
     }
 }
 
+/// Found with the fuzz targets: a damaged object can call a parameter anything, and a directory
+/// that lists what cannot be a name is not listed at all (EIO).
+#[test]
+fn a_parameter_that_no_file_can_be_named_after_has_none() {
+    let world = World::new();
+    let object = b"module\nparam a/b 644\nparam .. 644\nparam good 644\nparam \t 644\n";
+    world.module("odd", object);
+    world.control("odd", "map").expect("map");
+    assert_eq!(world.names("odd/parameters"), ["good"]);
+}
+
 #[test]
 fn symbols_can_be_added_and_taken_back() {
     let world = World::hello();

@@ -6,21 +6,30 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+mod fuzz;
 mod tidy;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
   tidy    check the tree's rules
   loom    check the use-count protocol in every interleaving
   long    the tests that take minutes: stress for 60 s, 100 kills, 100 000 cycles
-  bench   run the benches; paste what they print into BENCHMARKS.md";
+  fuzz [SECONDS]
+          run every fuzz target for so long, 20 s each by default
+  fuzz-seeds [--commit]
+          compile objects for them to begin with
+  bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
+          run the benches beside the peers; paste what they print into BENCHMARKS.md";
 
 fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
+    let argument = env::args().nth(2);
     let result = match command.as_str() {
         "tidy" => tidy::run(&root()),
         "loom" => loom(),
         "long" => long(),
-        "bench" => cargo(&["bench", "--package", "modfs-host"], &[]),
+        "fuzz" => fuzz::run_all(&root(), argument.as_deref()),
+        "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
+        "bench" => bench(),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -64,6 +73,8 @@ fn long() -> Result<(), String> {
             "modfs-host",
             "--test",
             "cycles",
+            "--test",
+            "rust_cycles",
         ],
         &[("MODFS_CYCLES", "100000")],
     )?;
@@ -80,6 +91,21 @@ fn long() -> Result<(), String> {
         ],
         &[("MODFS_STRESS_SECONDS", "60"), ("MODFS_KILLS", "100")],
     )
+}
+
+/// With what comes after `bench`.
+fn bench() -> Result<(), String> {
+    let given: Vec<String> = env::args().skip(2).collect();
+    let mut arguments = vec![
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "modfs-bench",
+        "--",
+    ];
+    arguments.extend(given.iter().map(String::as_str));
+    cargo(&arguments, &[])
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {

@@ -94,6 +94,11 @@ impl<P> Module<P> {
         &self.name
     }
 
+    /// The module file it is mapped from.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
     /// Where it is in its life.
     pub fn state(&self) -> State {
         self.state

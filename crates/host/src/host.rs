@@ -200,14 +200,20 @@ impl Host {
     /// Stops a module and unmaps it.
     ///
     /// # Errors
-    /// As [`Kernel::exit`]; then nothing has changed.
+    /// As [`Kernel::exit`]; then nothing has changed, except after EIO: a cleanup that panicked has
+    /// ended all the same, and the module is gone.
     pub fn unload(&self, name: &str) -> Result<(), Refusal> {
-        let file = self
-            .0
-            .status(name)
-            .map_or_else(|| name.to_owned(), |status| status.file);
-        self.0.exit(name, &file)?;
-        self.0.unmap(name, &file)
+        let file = {
+            let modules = self.0.modules();
+            let module = modules.find(name).and_then(|id| modules.get(id));
+            module.map_or_else(|| Arc::from(name), |module| module.file().clone())
+        };
+        let exited = self.0.exit(name, &file);
+        if exited.is_err() && self.0.state(name) != Some(modfs_core::State::Deleted) {
+            return exited;
+        }
+        self.0.unmap(name, &file)?;
+        exited
     }
 
     /// Stops and unmaps every module that can be, users before what they use. Returns the

@@ -241,6 +241,12 @@ impl Shared {
         exited
     }
 
+    /// Where a mapped module is in its life.
+    pub(crate) fn state(&self, module: &str) -> Option<State> {
+        let modules = self.modules();
+        Some(modules.get(modules.find(module)?)?.state())
+    }
+
     fn exporter(&self, module: &str) -> Result<Exporter, Refusal> {
         if module == KERNEL {
             return Ok(Exporter::Kernel);

@@ -134,6 +134,15 @@ fn in_exit() {
     works_and_goes(&host);
 }
 
+/// Unloading in one step gets as far, and tells of it.
+#[test]
+fn in_exit_of_a_module_that_is_unloaded() {
+    let host = host();
+    kit(&host, &["at=exit"]);
+    refused(host.unload("kit"), Errno::EIO, "as asked, in exit");
+    assert_eq!(host.names(), Vec::<String>::new());
+}
+
 #[test]
 fn in_a_device_and_a_file() {
     for place in ["open", "read", "write", "release", "show", "store"] {

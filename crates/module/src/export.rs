@@ -1,6 +1,6 @@
 /// Exports functions to other modules, in any language, under their own names:
 ///
-/// ```ignore
+/// ```text
 /// export! {
 ///     /// Adds.
 ///     pub fn lib_add(a: i32, b: i32) -> i32 {

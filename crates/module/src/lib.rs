@@ -2,7 +2,7 @@
 //!
 //! A Rust module is a `no_std` crate with `alloc` that says what it is with [`module!`]:
 //!
-//! ```ignore
+//! ```text
 //! #![no_std]
 //! use modfs_module::prelude::*;
 //!

@@ -62,7 +62,7 @@ impl<T> fmt::Debug for LocalKey<T> {
 
 /// Declares variables of which each thread has its own, kept by the host:
 ///
-/// ```ignore
+/// ```text
 /// host_local! {
 ///     static CALLS: Cell<u32> = Cell::new(0);
 /// }

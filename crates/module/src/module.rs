@@ -85,7 +85,7 @@ pub const fn bytes<const N: usize>(text: &str) -> [u8; N] {
 /// Says what the module is: its type, which is a [`Module`], its licence, and what else there is
 /// to say of it. In this order; only `type` and `license` must be there.
 ///
-/// ```ignore
+/// ```text
 /// module! {
 ///     type: Hello,
 ///     license: "Dual MIT/GPL",

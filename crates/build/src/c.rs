@@ -1,7 +1,7 @@
 //! Modules in C.
 
-use crate::cc::Compiler;
-use crate::job::Job;
+use crate::cc::{self, Compiler};
+use crate::job::{self, Job, Source};
 use crate::output;
 use crate::{Error, Options};
 use std::path::PathBuf;
@@ -14,6 +14,10 @@ pub(crate) fn build(sources: &[PathBuf], options: &Options) -> Result<PathBuf, E
     let include = scratch.path().join("include");
     let mut objects = Vec::new();
     for (i, source) in job.files.iter().enumerate() {
+        if job::source(source) == Some(Source::Object) {
+            objects.push(cc::dashed(source).into());
+            continue;
+        }
         let object = scratch.path().join(format!("{i}.o"));
         compiler.compile(&job.name, source, &include, &object)?;
         objects.push(object.into());
@@ -88,6 +92,39 @@ mod tests {
     }
 
     #[test]
+    fn objects_and_assembler_are_linked_in() {
+        let dir = dir_with(&[
+            (
+                "a.c",
+                "extern int seven(void), eight(void);\nint init_module(void) { return seven() - eight(); }\n",
+            ),
+            (
+                "b.S",
+                ".globl seven\n.text\nseven: mov $7, %eax\n ret\n.section .note.GNU-stack,\"\"\n",
+            ),
+            ("c.c", "int eight(void) { return 8; }\n"),
+        ]);
+        let at = |name: &str| dir.path().join(name);
+        let compiled = std::process::Command::new("cc")
+            .args(["-c", "-fPIC", "-o"])
+            .args([at("c.o"), at("c.c")])
+            .status();
+        assert!(compiled.unwrap().success());
+        let options = Options {
+            output: Some(at("m.ko")),
+            ..Options::default()
+        };
+        let made = build(&[at("a.c"), at("b.S"), at("c.o")], &options).unwrap();
+        let bytes = fs::read(made).unwrap();
+        let object = modfs_object::Object::parse(&bytes, modfs_object::EM_X86_64).unwrap();
+        let imports: Vec<&str> = object.imports().map(|(_, symbol)| symbol.name).collect();
+        assert!(
+            !imports.contains(&"seven") && !imports.contains(&"eight"),
+            "{imports:?}"
+        );
+    }
+
+    #[test]
     fn names_come_from_the_sources() {
         let dir = tempfile::tempdir().unwrap();
         let sub = dir.path().join("hello");
@@ -120,7 +157,7 @@ mod tests {
         let options = Options::default();
         assert!(told(build(&[dir.path().into()], &options)).contains("no .c file"));
         let file = dir.path().join("x.txt");
-        assert!(told(build(&[file], &options)).contains("no C source"));
+        assert!(told(build(&[file], &options)).contains("no source"));
         let file = dir.path().join("missing.c");
         assert!(told(build(&[file], &options)).contains("No such file"));
 

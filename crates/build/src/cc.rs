@@ -156,7 +156,7 @@ fn runs(program: &OsStr) -> bool {
 }
 
 /// A path that cannot be taken for an option.
-fn dashed(path: &Path) -> PathBuf {
+pub(crate) fn dashed(path: &Path) -> PathBuf {
     if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
         Path::new(".").join(path)
     } else {

@@ -76,10 +76,27 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     )))
 }
 
+/// What kind of source a file is, by its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// C, or assembler that goes through the preprocessor.
+    Compiled,
+    /// An object that some compiler made already.
+    Object,
+}
+
+pub(crate) fn source(file: &Path) -> Option<Source> {
+    match file.extension()?.to_str()? {
+        "c" | "S" => Some(Source::Compiled),
+        "o" => Some(Source::Object),
+        _ => None,
+    }
+}
+
 fn readable(file: &Path) -> Result<(), Error> {
-    if file.extension() != Some(OsStr::new("c")) {
+    if source(file).is_none() {
         return Err(Error::Told(format!(
-            "{} is no C source: its name does not end in .c",
+            "{} is no source: its name ends neither in .c nor in .S nor in .o",
             file.display()
         )));
     }
@@ -88,7 +105,7 @@ fn readable(file: &Path) -> Result<(), Error> {
         .map_err(|e| Error::io("cannot read", file, &e))
 }
 
-/// The C files of a directory, sorted.
+/// The files of a directory that are to be compiled, sorted.
 fn c_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(|e| Error::io("cannot read", dir, &e))? {
@@ -96,7 +113,7 @@ fn c_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
         let hidden = path
             .file_name()
             .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-        if path.extension() == Some(OsStr::new("c")) && path.is_file() && !hidden {
+        if source(&path) == Some(Source::Compiled) && path.is_file() && !hidden {
             found.push(path);
         }
     }

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// Arguments of `modfs build`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct BuildArgs {
-    /// A cargo package, a directory of which all .c files make one module, or the files themselves
+    /// A cargo package, a directory of which all .c and .S files make one module, or files of these
+    /// kinds and .o
     #[arg(required = true, value_name = "DIR|FILE")]
     sources: Vec<PathBuf>,
     /// Where the module goes [default: DIR/NAME.ko, or NAME.ko here]

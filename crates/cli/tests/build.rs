@@ -111,7 +111,7 @@ fn says_why_not_and_leaves_nothing() {
             "modfs build nothing.c",
             "build: cannot read nothing.c: No such file",
         ),
-        ("modfs build notes.txt", "build: notes.txt is no C source"),
+        ("modfs build notes.txt", "build: notes.txt is no source"),
         ("modfs build none", "build: none has no .c file"),
         ("modfs build none hello.c", "build it alone"),
         ("modfs build 'two words.c'", "give one with --name"),

@@ -48,7 +48,10 @@ impl Known {
             uid: attr.uid,
             gid: attr.gid,
             rdev: 0,
-            blksize: BLOCK,
+            blksize: match attr.size {
+                Attr::UNKNOWN_SIZE => Attr::UNKNOWN_SIZE as u32,
+                _ => BLOCK,
+            },
             flags: 0,
         }
     }

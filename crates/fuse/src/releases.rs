@@ -6,7 +6,7 @@
 
 use crate::lock;
 use modfs_tree::Caller;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,8 @@ const TICK: Duration = Duration::from_millis(20);
 #[derive(Default)]
 struct State {
     next: u64,
-    pending: BTreeSet<u64>,
+    /// When each began.
+    pending: BTreeMap<u64, Instant>,
 }
 
 /// The releases that are under way.
@@ -44,7 +45,7 @@ impl Releases {
         let mut state = lock(&self.state);
         let number = state.next;
         state.next += 1;
-        state.pending.insert(number);
+        state.pending.insert(number, Instant::now());
         Release(Arc::clone(self), number)
     }
 
@@ -53,14 +54,15 @@ impl Releases {
         lock(&self.state).next
     }
 
-    /// Waits for those before the mark to end, or for patience to.
+    /// Waits for those before the mark to end; for none longer than patience since it began, so
+    /// that one which hangs costs it once.
     pub(crate) fn wait(&self, mark: u64, caller: &Caller) {
-        let deadline = Instant::now() + PATIENCE;
         let mut state = lock(&self.state);
-        while state.pending.first().is_some_and(|first| *first < mark)
-            && Instant::now() < deadline
-            && !caller.is_cancelled()
-        {
+        while !caller.is_cancelled() {
+            let mut before = state.pending.range(..mark);
+            if !before.any(|(_, began)| began.elapsed() < PATIENCE) {
+                return;
+            }
             let woken = self.done.wait_timeout(state, TICK);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -88,5 +90,19 @@ mod tests {
         releases.wait(mark, &caller);
         assert!(*lock(&ended));
         thread.join().expect("it does not panic");
+    }
+
+    #[test]
+    fn one_that_hangs_is_waited_for_once() {
+        let releases = Arc::new(Releases::default());
+        let caller = Caller::new(0, 0);
+        let _hangs = releases.begin();
+        releases.wait(releases.mark(), &caller);
+        let state = lock(&releases.state);
+        let began = state.pending.values().next().copied();
+        drop(state);
+        assert!(began.is_some_and(|began| began.elapsed() >= PATIENCE));
+        // It has had its time: this returns at once, or the test would not end.
+        (0..1000).for_each(|_| releases.wait(releases.mark(), &caller));
     }
 }

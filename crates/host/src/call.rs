@@ -5,7 +5,7 @@
 //! frames it skips are the module's own, and those of exports that hold nothing: an export that
 //! takes a lock or allocates is in a [`HostSection`], and a fault in one is not survived.
 
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::host::Shared;
 use crate::unwind::{Exception, Frames, Panic};
 use modfs_core::{Gate, Id};
@@ -68,6 +68,24 @@ pub(crate) struct Frame {
     host: *const Shared,
     owner: *const Arc<Owner>,
     outer: *const Frame,
+    /// What [`Frame::is_whole`] looks at: its address, disguised.
+    mark: usize,
+}
+
+impl Frame {
+    const DISGUISE: usize = 0x6d6f_6466_735f_4652;
+
+    /// Whether it is as it was made; a module that runs over its stack overwrites it.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.mark == ptr::from_ref(self).addr() ^ Frame::DISGUISE
+    }
+
+    /// The module that is called.
+    pub(crate) fn module(&self) -> &str {
+        // SAFETY: borrowed for as long as the frame is current.
+        let owner = unsafe { &*self.owner };
+        &owner.name
+    }
 }
 
 /// Where a fault goes back to.
@@ -175,7 +193,7 @@ pub(crate) unsafe fn call(
     function: u64,
     arguments: [u64; 5],
 ) -> Result<u64, Failure> {
-    let frame = Frame {
+    let mut frame = Frame {
         recovery: UnsafeCell::new(Recovery {
             stack_pointer: 0,
             resume: 0,
@@ -189,7 +207,9 @@ pub(crate) unsafe fn call(
         host,
         owner,
         outer: CURRENT.get(),
+        mark: 0,
     };
+    frame.mark = ptr::from_ref(&frame).addr() ^ Frame::DISGUISE;
     let frame = ptr::from_ref(&frame);
     // SAFETY: `frame` is alive until the end of this function.
     unsafe {
@@ -197,6 +217,7 @@ pub(crate) unsafe fn call(
         compiler_fence(Ordering::SeqCst);
         let returned = enter((*frame).recovery.get(), function, &raw const arguments);
         compiler_fence(Ordering::SeqCst);
+        fault::recovered();
         CURRENT.set((*frame).outer);
         drop(std::mem::take(&mut *(*frame).frames.get()));
         if (*frame).faulted.get() {

@@ -2,6 +2,9 @@
 
 use crate::call::{Frame, current_frame};
 use modfs_arena::Arena;
+use std::arch::asm;
+use std::cell::Cell;
+use std::ffi::CString;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -12,6 +15,8 @@ use std::sync::OnceLock;
 pub(crate) struct Fault {
     /// The signal: SIGSEGV, SIGBUS, SIGILL, SIGFPE or SIGTRAP.
     pub(crate) signal: i32,
+    /// Its `si_code`.
+    pub(crate) code: i32,
     /// What the signal is about: for SIGSEGV and SIGBUS the address that was touched.
     pub(crate) address: u64,
     /// Where the code was.
@@ -53,6 +58,7 @@ pub(crate) const REGISTERS: [(&str, usize); 17] = [
 impl Fault {
     pub(crate) const NONE: Fault = Fault {
         signal: 0,
+        code: 0,
         address: 0,
         instruction: 0,
         registers: [0; 17],
@@ -74,7 +80,8 @@ impl Fault {
     }
 }
 
-const SIGNALS: [i32; 5] = [
+const SIGNALS: [i32; 6] = [
+    libc::SIGABRT,
     libc::SIGSEGV,
     libc::SIGBUS,
     libc::SIGILL,
@@ -83,7 +90,7 @@ const SIGNALS: [i32; 5] = [
 ];
 
 /// What handled the signals before.
-static PREVIOUS: OnceLock<[libc::sigaction; 5]> = OnceLock::new();
+static PREVIOUS: OnceLock<[libc::sigaction; 6]> = OnceLock::new();
 
 /// Installs the handlers, once in a process. What handled the signals before still gets those
 /// that are not about module code.
@@ -93,7 +100,11 @@ static PREVIOUS: OnceLock<[libc::sigaction; 5]> = OnceLock::new();
 pub(crate) fn install() -> io::Result<()> {
     static DONE: OnceLock<Result<(), i32>> = OnceLock::new();
     DONE.get_or_init(|| {
-        let mut previous = [const { MaybeUninit::<libc::sigaction>::zeroed() }; 5];
+        let file = std::env::temp_dir().join(format!("modfs-host-{}.crash", std::process::id()));
+        if let Ok(path) = CString::new(file.into_os_string().into_encoded_bytes()) {
+            let _ = CRASH_FILE.set(path);
+        }
+        let mut previous = [const { MaybeUninit::<libc::sigaction>::zeroed() }; 6];
         for (signal, slot) in SIGNALS.iter().zip(&mut previous) {
             // SAFETY: asks for the present handler.
             if unsafe { libc::sigaction(*signal, ptr::null(), slot.as_mut_ptr()) } != 0 {
@@ -119,37 +130,68 @@ pub(crate) fn install() -> io::Result<()> {
 }
 
 extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // The module may have switched alignment checks on, which this code does not keep.
+    // SAFETY: changes the flag alone; what is pushed is popped.
+    unsafe { asm!("pushfq", "and dword ptr [rsp], 0xfffbffff", "popfq") }
     let frame = current_frame();
-    // A signal that another process sent is not a fault.
     // SAFETY: the kernel passes a valid siginfo.
-    let sent = unsafe { (*info).si_code } <= 0;
-    if frame.is_null() || sent {
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as u64) };
+    // A signal that another process sent is not a fault; abort(3) sends it to itself.
+    if frame.is_null() || (code <= 0 && signal != libc::SIGABRT) {
         return pass_on(signal, info, context);
     }
     // SAFETY: a frame is current only while its call is on this thread's stack, below which
     // this handler runs.
     let frame = unsafe { &*frame };
-    if frame.sections.get() > 0 {
-        say("modfs: a fault inside the host, called by a module: the host cannot go on\n");
+    let why = if !frame.is_whole() {
+        Some("the stack was overwritten")
+    } else if RECOVERING.get() {
+        Some("going back to the host failed: the stack was overwritten")
+    } else if signal == libc::SIGABRT {
+        Some("abort() was called, as for a damaged heap")
+    } else if frame.sections.get() > 0 {
+        Some("a fault in the host while it held something")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        last_words(frame, why);
         return pass_on(signal, info, context);
     }
+    RECOVERING.set(true);
     // SAFETY: the kernel passes a valid context; the frame's cells are this thread's alone.
     unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
         let registers = &mut context.uc_mcontext.gregs;
-        record(frame, signal, (*info).si_addr() as u64, registers);
+        record(frame, (signal, code, address), registers);
         let recovery = &*frame.recovery.get();
         registers[libc::REG_RIP as usize] = recovery.resume as i64;
         registers[libc::REG_RSP as usize] = recovery.stack_pointer as i64;
+        registers[libc::REG_EFL as usize] &= !MODULE_FLAGS;
     }
 }
 
-fn record(frame: &Frame, signal: i32, address: u64, registers: &[i64; 23]) {
+/// Flags that a module may leave set and the host does not expect: trap, direction, nested task,
+/// alignment check.
+const MODULE_FLAGS: i64 = 1 << 8 | 1 << 10 | 1 << 14 | 1 << 18;
+
+thread_local! {
+    /// From a fault until its call has come back: what faults in between is not the module's code.
+    static RECOVERING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The call has come back.
+pub(crate) fn recovered() {
+    RECOVERING.set(false);
+}
+
+fn record(frame: &Frame, (signal, code, address): (i32, i32, u64), registers: &[i64; 23]) {
     frame.faulted.set(true);
     // SAFETY: the cell is this thread's alone, and the code that faulted does not use it.
     let fault = unsafe { &mut *frame.fault.get() };
     *fault = Fault {
         signal,
+        code,
         address,
         instruction: registers[libc::REG_RIP as usize] as u64,
         registers: REGISTERS.map(|(_, index)| registers[index] as u64),
@@ -246,9 +288,41 @@ pub(crate) fn peek_string(address: u64, max: usize) -> Option<Vec<u8>> {
     Some(text)
 }
 
-fn say(text: &str) {
+/// Where the last words go: `modfs-host-PID.crash` in the directory for temporary files.
+static CRASH_FILE: OnceLock<CString> = OnceLock::new();
+
+/// Says why the host ends: on standard error, and in a file, since a host in the background has no
+/// standard error.
+fn last_words(frame: &Frame, why: &str) {
+    let name = if frame.is_whole() {
+        frame.module()
+    } else {
+        "a module"
+    };
+    let words = [
+        "modfs: ",
+        why,
+        ", in a call into ",
+        name,
+        ": the host cannot go on\n",
+    ];
+    for piece in words {
+        write(2, piece);
+    }
+    let Some(path) = CRASH_FILE.get() else { return };
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: a path that ends in a NUL.
+    let file = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
+    if file >= 0 {
+        for piece in words {
+            write(file, piece);
+        }
+    }
+}
+
+fn write(file: i32, text: &str) {
     // SAFETY: writes a valid buffer.
-    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    unsafe { libc::write(file, text.as_ptr().cast(), text.len()) };
 }
 
 /// Lets the handler that was there before have the signal.
@@ -271,6 +345,12 @@ fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) 
             }
         }
         return;
+    }
+    if signal != libc::SIGABRT {
+        // What handled the fault before may call abort(3), on this small stack, which has no room
+        // for us a second time.
+        // SAFETY: the default action.
+        unsafe { libc::signal(libc::SIGABRT, libc::SIG_DFL) };
     }
     let with_info = previous.is_some_and(|action| action.sa_flags & libc::SA_SIGINFO != 0);
     // SAFETY: the value is the handler that sigaction(2) gave, of the kind its flags say.

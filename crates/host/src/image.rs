@@ -368,13 +368,30 @@ fn version_of(versions: &[(&str, u32)], name: &str) -> Option<u32> {
     Some(versions[at].1)
 }
 
+/// What helps where a compiler calls a function of a library that modules do not have.
+fn advice(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "__stack_chk_fail" => "build with -fno-stack-protector",
+        "__cxa_atexit" | "__dso_handle" | "atexit" => {
+            "static objects with destructors: build with g++ -fno-use-cxa-atexit, or do without"
+        }
+        "mcount" | "_mcount" | "__fentry__" => "build without -pg",
+        "__morestack" => "build without -fsplit-stack",
+        "__tls_get_addr" => "thread-local variables cannot be in a module",
+        _ => return None,
+    })
+}
+
 fn explain(
     name: &str,
     why: &Unresolved,
     owner: impl Fn(Owner) -> (String, Option<modfs_core::State>),
 ) -> String {
     match why {
-        Unresolved::Missing => format!("unresolved symbol {name}"),
+        Unresolved::Missing => match advice(name) {
+            Some(advice) => format!("unresolved symbol {name}: {advice}"),
+            None => format!("unresolved symbol {name}"),
+        },
         Unresolved::NotRunning(by) => {
             let (owner, state) = owner(*by);
             let state = state.map_or("gone", modfs_core::State::word);

@@ -415,14 +415,22 @@ impl Kernel for Shared {
     }
 
     fn parameters(&self, module: &str) -> Vec<Parameter> {
-        let params = self.look(module, |loaded, _| loaded.params.clone());
+        let found = self.look(module, |loaded, _| {
+            (loaded.params.clone(), loaded.image.clone())
+        });
+        let Some((params, Some(image))) = found else {
+            return Vec::new();
+        };
         let one = |param: &Param| Parameter {
             name: param.name.clone(),
             mode: param.mode,
         };
+        // Not those whose variables were for init only.
         params
-            .map(|params| params.iter().map(one).collect())
-            .unwrap_or_default()
+            .iter()
+            .filter(|param| param.is_there(&image))
+            .map(one)
+            .collect()
     }
 
     fn parameter(&self, module: &str, name: &str) -> Result<String, Refusal> {

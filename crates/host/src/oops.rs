@@ -23,8 +23,13 @@ pub(crate) struct Oops {
 pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
     let number = OOPSES.fetch_add(1, Ordering::Relaxed) + 1;
     let (place, module) = locate(host, fault.instruction);
-    let what = what(fault);
-    let summary = format!("{caller}: {what} at {place}");
+    // The summary is for whoever may read `control`, so it tells no address.
+    let where_to = match module {
+        Some(_) => place.as_str(),
+        None => "a place outside of modules",
+    };
+    let summary = format!("{caller}: {} at {where_to}", what(fault));
+    let what = format!("{}, address {:#x}", what(fault), fault.address);
     let mut text = String::new();
     let _ = writeln!(text, "BUG: {what}, in a call into {caller}");
     let _ = writeln!(text, "Oops: #{number}");
@@ -88,21 +93,23 @@ pub(crate) fn modules_of(host: &Shared, panic: &Panic) -> Vec<Id> {
         .collect()
 }
 
-fn what(fault: &Fault) -> String {
-    let address = fault.address;
+/// The kernel's own `si_code`, without an address.
+const SI_KERNEL: i32 = 0x80;
+
+fn what(fault: &Fault) -> &'static str {
     match fault.signal {
-        libc::SIGSEGV if address == fault.instruction => {
-            format!("jump to {address:#x}, where there is no code")
+        // The processor does not say which address it was.
+        libc::SIGSEGV if fault.code == SI_KERNEL => {
+            "general protection fault (an address that cannot be, or a privileged instruction)"
         }
-        libc::SIGSEGV if address < 4096 => {
-            format!("NULL pointer dereference, address {address:#x}")
-        }
-        libc::SIGSEGV => format!("bad memory access, address {address:#x}"),
-        libc::SIGBUS => format!("access beyond the end of mapped memory, address {address:#x}"),
-        libc::SIGILL => "invalid instruction".into(),
-        libc::SIGFPE => "division by zero, or its overflow".into(),
-        libc::SIGTRAP => "trap: a breakpoint, or code that was unloaded".into(),
-        other => format!("signal {other}"),
+        libc::SIGSEGV if fault.address == fault.instruction => "jump to where there is no code",
+        libc::SIGSEGV if fault.address < 4096 => "NULL pointer dereference",
+        libc::SIGSEGV => "bad memory access",
+        libc::SIGBUS => "access beyond the end of mapped memory, or misaligned",
+        libc::SIGILL => "invalid instruction",
+        libc::SIGFPE => "division by zero, or its overflow",
+        libc::SIGTRAP => "trap (a breakpoint, or code that was unloaded)",
+        _ => "an unexpected signal",
     }
 }
 

@@ -173,6 +173,11 @@ impl Param {
         self.kind.size().checked_mul(u64::from(self.max))
     }
 
+    /// Whether its variable is still there.
+    pub(crate) fn is_there(&self, image: &Image) -> bool {
+        image.with_data(self.address, |_, _| ()).is_some()
+    }
+
     /// Checks a value as it is written in `name=value`; `None`: only the name was given.
     pub(crate) fn parse(&self, text: Option<&str>) -> Result<Vec<Value>, Refusal> {
         let wrong =

@@ -15,16 +15,23 @@ const STACK_OVERFLOW: i32 = 5;
 
 /// A way to fault, what the report calls it, and the function of the module it is in (`None`:
 /// the module called something of the host).
-const WAYS: [(i32, &str, Option<&str>); 21] = [
-    (1, "NULL pointer dereference, address 0x8", Some("do_fault")),
+const WAYS: [(i32, &str, Option<&str>); 24] = [
+    (1, "NULL pointer dereference", Some("do_fault")),
     (2, "division by zero", Some("do_fault")),
-    (3, "jump to 0xdead0000, where there is no code", None),
+    (3, "jump to where there is no code", None),
     (4, "invalid instruction", Some("do_fault")),
     (STACK_OVERFLOW, "bad memory access", Some("recurse")),
     (6, "NULL pointer dereference", Some("do_fault")),
     (7, "trap", Some("do_fault")),
     (8, "bad memory access", Some("do_fault")),
     (9, "jump to", None),
+    (
+        10,
+        "access beyond the end of mapped memory, or misaligned",
+        Some("do_fault"),
+    ),
+    (11, "general protection fault", Some("do_fault")),
+    (12, "general protection fault", Some("do_fault")),
     (20, "NULL pointer dereference", None),
     (21, "NULL pointer dereference", None),
     (22, "NULL pointer dereference", None),
@@ -321,6 +328,17 @@ fn own_fault(role: &str) {
                 int init_module(void) { kfree((void *)16); return 0; }";
             let _ = host.load("frees", common::module(text), &[]);
         }
+        "overwritten stack" => {
+            let text = "static void smash(volatile char *at) {
+                    for (int i = 0; i < 6000; i++) at[i] = 0; }
+                int init_module(void) { char b[16]; smash(b); return b[3]; }";
+            let _ = host.load("smashes", common::module(text), &[]);
+        }
+        "damaged heap" => {
+            let text = "#include <linux/slab.h>
+                int init_module(void) { void *p = kmalloc(4000, 0); kfree(p); kfree(p); return 0; }";
+            let _ = host.load("frees", common::module(text), &[]);
+        }
         // Rust's own handler of SIGSEGV does not end the process for one that was sent; of SIGILL
         // it has none.
         "sent" => send_sigill(),
@@ -359,10 +377,20 @@ fn the_hosts_own_fault_kills_it() {
             libc::SIGSEGV,
             "the host cannot go on",
         ),
+        (
+            "overwritten stack",
+            libc::SIGSEGV,
+            "the stack was overwritten",
+        ),
+        ("damaged heap", libc::SIGABRT, "in a call into frees"),
         ("sent", libc::SIGILL, ""),
     ] {
         let ended = child::play("the_hosts_own_fault_kills_it", role);
         assert_eq!(ended.status.signal(), Some(signal), "{role}: {ended:?}");
         assert!(ended.said.contains(text), "{role}: {ended:?}");
+        // A host in the background has no standard error.
+        if text.contains("the host") || text.contains("in a call") {
+            assert!(ended.crash.contains(text), "{role}: {ended:?}");
+        }
     }
 }

@@ -87,7 +87,7 @@ pub enum Error {
     /// The symbol's section is not part of the image.
     #[error("{0} is in section {1}, which is not loaded")]
     NotLoaded(String, String),
-    /// Constructors in a form that no current compiler makes.
-    #[error("section {0}: constructors of this old form are not run: build with -fuse-init-array")]
+    /// Constructors in a form that no current compiler makes for a module.
+    #[error("section {0}: constructors of this form are not run: build with -fuse-init-array")]
     OldConstructors(String),
 }

@@ -208,7 +208,10 @@ impl Layout {
                 let Some(part) = Part::of(section, unwinds).filter(|_| section.kind == kind) else {
                     continue;
                 };
-                if is_or_begins(section.name, ".ctors") || is_or_begins(section.name, ".dtors") {
+                if [".ctors", ".dtors", ".preinit_array"]
+                    .iter()
+                    .any(|old| is_or_begins(section.name, old))
+                {
                     return Err(Error::OldConstructors(section.name.to_string()));
                 }
                 let filled = kind == SectionKind::Bytes;

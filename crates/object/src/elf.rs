@@ -268,7 +268,9 @@ fn read_section<'a>(
     let has = |flag: elf::SectionFlags| flags.0 & flag.0 != 0;
     let kind = match header.sh_type.get(LE) {
         elf::SHT_NOBITS => SectionKind::Zeros,
-        elf::SHT_PROGBITS | elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY => SectionKind::Bytes,
+        elf::SHT_PROGBITS | elf::SHT_INIT_ARRAY | elf::SHT_FINI_ARRAY | elf::SHT_PREINIT_ARRAY => {
+            SectionKind::Bytes
+        }
         // The eh_frame of clang; only its bytes matter here.
         elf::SHT_X86_64_UNWIND => SectionKind::Bytes,
         _ => SectionKind::Other,
@@ -374,6 +376,9 @@ fn read_symbols<'a>(
                 }
             }
         };
+        if name == "__gnu_lto_slim" {
+            return Err(Error::Lto);
+        }
         let value = sym.st_value.get(LE);
         if let Place::Section(at) = place
             && sections[at].alloc

@@ -88,6 +88,9 @@ pub enum Error {
          in a structure that callers pass"
     )]
     ThreadLocal(String),
+    /// Bitcode for link-time optimisation in place of code.
+    #[error("holds no code yet, only what link-time optimisation works on: build with -fno-lto")]
+    Lto,
     /// A section that is both writable and executable.
     #[error("section {0} is both writable and executable: no page may be")]
     WriteExec(String),

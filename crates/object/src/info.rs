@@ -1,6 +1,6 @@
 //! What a module says of itself: its modinfo and its exports.
 
-use crate::elf::{Object, Place};
+use crate::elf::{Bind, Object, Place};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -111,13 +111,19 @@ impl<'a> Object<'a> {
         }
         let defined = self.symbols().iter().enumerate();
         let defined = defined.filter(|(_, s)| s.place != Place::Undefined && !s.name.is_empty());
-        let mut by_name: Vec<(&str, usize)> = defined.map(|(i, s)| (s.name, i)).collect();
+        // Of several symbols of a name a local one comes last.
+        let mut by_name: Vec<(&str, bool, usize)> = defined
+            .map(|(i, s)| (s.name, s.bind == Bind::Local, i))
+            .collect();
         by_name.sort_unstable();
         let find = |name: &str| {
-            let at = by_name.binary_search_by(|(n, _)| (*n).cmp(name)).ok()?;
-            Some(by_name[at].1)
+            let at = by_name.partition_point(|(n, ..)| *n < name);
+            by_name
+                .get(at)
+                .filter(|(n, ..)| *n == name)
+                .map(|(.., i)| *i)
         };
-        let has_crcs = by_name.iter().any(|(n, _)| n.starts_with(CRC));
+        let has_crcs = by_name.iter().any(|(n, ..)| n.starts_with(CRC));
         marks
             .into_iter()
             .filter_map(|(name, gpl)| {

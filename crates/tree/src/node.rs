@@ -58,10 +58,11 @@ pub struct Attr {
 }
 
 impl Attr {
-    /// The size of a file whose length is known only when it is read: one block, as in sysfs.
-    /// Not 0: splice(2) and sendfile(2), by which the `cat` of busybox and of uutils reads, stop
-    /// at the size that the kernel was told. Not more: wc(1) skips whole blocks.
-    pub const UNKNOWN_SIZE: u64 = 4096;
+    /// The size of a file whose length is known only when it is read: as in sysfs one block, which
+    /// is made large for it. Not 0: splice(2) and sendfile(2), by which the `cat` of busybox and
+    /// of uutils reads, stop at the size that the kernel was told. Not more than a block: wc(1)
+    /// skips whole ones.
+    pub const UNKNOWN_SIZE: u64 = 1 << 20;
 }
 
 /// What chmod(2), chown(2) and truncate(2) ask for. Times are not kept.

@@ -14,6 +14,8 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// What it wrote to standard error.
     pub(crate) said: String,
+    /// What it left in a crash file.
+    pub(crate) crash: String,
 }
 
 /// The part this process is to play; `None` in the test program that was started first.
@@ -25,9 +27,11 @@ pub(crate) fn role() -> Option<String> {
 pub(crate) fn play(test: &str, role: &str) -> Ended {
     let program = std::env::current_exe().expect("this program");
     let said = tempfile::NamedTempFile::new().expect("a temporary file");
+    let scratch = tempfile::tempdir().expect("a temporary directory");
     let mut child = Command::new(program)
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(ROLE, role)
+        .env("TMPDIR", scratch.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(said.reopen().expect("the temporary file"))
@@ -48,5 +52,15 @@ pub(crate) fn play(test: &str, role: &str) -> Ended {
     let bytes = std::fs::read(said.path()).expect("what it said");
     let said = String::from_utf8_lossy(&bytes).into_owned();
     let status = status.unwrap_or_else(|| panic!("{test} as {role} took too long: {said}"));
-    Ended { status, said }
+    let files = std::fs::read_dir(scratch.path()).expect("the temporary directory");
+    let crash = files
+        .flatten()
+        .filter(|file| file.file_name().to_string_lossy().ends_with(".crash"))
+        .map(|file| std::fs::read_to_string(file.path()).expect("the crash file"))
+        .collect();
+    Ended {
+        status,
+        said,
+        crash,
+    }
 }

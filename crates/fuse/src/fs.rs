@@ -70,11 +70,17 @@ impl ModFs {
         guarded(|| work(&caller, &node))
     }
 
-    fn entry(&self, reply: ReplyEntry, found: Result<Arc<dyn Node>, Errno>) {
+    fn entry(
+        &self,
+        reply: ReplyEntry,
+        found: Result<Arc<dyn Node>, Errno>,
+        (parent, name): (INodeNo, &OsStr),
+    ) {
         let described = found.and_then(|node| Ok((guarded(|| node.attr())?, node)));
         match described {
             Ok((attr, node)) => {
                 let ino = self.known.remember(node);
+                lock(&self.known.inodes).found(ino, parent.0, name);
                 reply.entry(&TTL, &self.known.attr(ino, attr), GENERATION);
             }
             Err(error) => reply.error(errno(error)),
@@ -106,7 +112,7 @@ impl Filesystem for ModFs {
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let found = self.with(req, parent, |_, dir| dir.lookup(known_name(name)?));
-        self.entry(reply, found);
+        self.entry(reply, found, (parent, name));
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
@@ -116,7 +122,7 @@ impl Filesystem for ModFs {
 
     fn getattr(&self, req: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         match self.with(req, ino, |_, node| node.attr()) {
-            Ok(attr) => reply.attr(&TTL, &self.known.attr(ino.0, attr)),
+            Ok(attr) => reply.attr(&TTL, &self.known.shown(ino.0, attr)),
             Err(error) => reply.error(errno(error)),
         }
     }
@@ -153,7 +159,7 @@ impl Filesystem for ModFs {
             node.attr()
         });
         match outcome {
-            Ok(attr) => reply.attr(&TTL, &self.known.attr(ino.0, attr)),
+            Ok(attr) => reply.attr(&TTL, &self.known.shown(ino.0, attr)),
             Err(error) => reply.error(errno(error)),
         }
     }
@@ -174,7 +180,7 @@ impl Filesystem for ModFs {
             }
             dir.create(caller, new_name(name)?, mode & 0o7777)
         });
-        self.entry(reply, made);
+        self.entry(reply, made, (parent, name));
     }
 
     fn mkdir(
@@ -189,7 +195,7 @@ impl Filesystem for ModFs {
         let made = self.with(req, parent, |caller, dir| {
             dir.mkdir(caller, new_name(name)?, mode & 0o7777)
         });
-        self.entry(reply, made);
+        self.entry(reply, made, (parent, name));
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {

@@ -2,6 +2,8 @@
 
 use modfs_tree::{Node, NodeId};
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// The root's number.
@@ -18,6 +20,19 @@ struct Known {
     node: Arc<dyn Node>,
     id: Option<NodeId>,
     lookups: u64,
+    /// What stat(2) shows of one that has a number of its own at each lookup.
+    shown: Option<u64>,
+}
+
+/// Numbers that are shown in place of others are above all that are given out.
+const SHOWN: u64 = 1 << 63;
+
+/// A number for a name in a directory, the same each time: cp(1) looks twice, and takes a file with
+/// another number for another file.
+fn shown(parent: u64, name: &OsStr) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (parent, name).hash(&mut hasher);
+    SHOWN | hasher.finish()
 }
 
 impl Inodes {
@@ -50,8 +65,32 @@ impl Inodes {
             self.by_id.insert(id, ino);
         }
         let lookups = 1;
-        self.known.insert(ino, Known { node, id, lookups });
+        let shown = None;
+        self.known.insert(
+            ino,
+            Known {
+                node,
+                id,
+                lookups,
+                shown,
+            },
+        );
         ino
+    }
+
+    /// Notes where a node was found.
+    pub(crate) fn found(&mut self, ino: u64, parent: u64, name: &OsStr) {
+        if let Some(known) = self.known.get_mut(&ino).filter(|known| known.id.is_none()) {
+            known.shown = Some(shown(parent, name));
+        }
+    }
+
+    /// The number that stat(2) is to show.
+    pub(crate) fn shown(&self, ino: u64) -> u64 {
+        self.known
+            .get(&ino)
+            .and_then(|known| known.shown)
+            .unwrap_or(ino)
     }
 
     /// Takes lookups back. The node is returned once the kernel does not know it any more, to be

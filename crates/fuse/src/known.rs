@@ -56,6 +56,12 @@ impl Known {
         }
     }
 
+    /// As [`Known::attr`], with the number that stat(2) is to show.
+    pub(crate) fn shown(&self, ino: u64, attr: Attr) -> FileAttr {
+        let shown = lock(&self.inodes).shown(ino);
+        self.attr(shown, attr)
+    }
+
     /// Counts a lookup of the node and returns its number.
     pub(crate) fn remember(&self, node: Arc<dyn Node>) -> u64 {
         lock(&self.inodes).remember(node)

@@ -100,6 +100,14 @@ fn readable(file: &Path) -> Result<(), Error> {
             file.display()
         )));
     }
+    let kind = fs::metadata(file).map_err(|e| Error::io("cannot read", file, &e))?;
+    // To open a FIFO would wait for somebody who writes to it.
+    if !kind.is_file() {
+        return Err(Error::Told(format!(
+            "cannot read {}: it is not a regular file",
+            file.display()
+        )));
+    }
     fs::File::open(file)
         .map(drop)
         .map_err(|e| Error::io("cannot read", file, &e))

@@ -4,11 +4,14 @@ use crate::cmd_host;
 use crate::samples::{SAMPLES, Sample};
 use clap::Args;
 use modfs_build::Options;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Arguments of `modfs demo`.
@@ -75,7 +78,7 @@ const CHAPTERS: &[Chapter] = &[
             ("insmod ko/echo.ko", OK),
             ("echo 'who is there?' > k/dev/echo", OK),
             ("cat k/dev/echo", OK),
-            ("exec 3< k/dev/echo; rmmod echo", REFUSED),
+            ("(exec 3< k/dev/echo; rmmod echo)", REFUSED),
             ("rmmod echo", OK),
         ],
     ),
@@ -131,16 +134,19 @@ const GOODBYE: Chapter = (
 /// The whole demo.
 ///
 /// # Errors
-/// What is missing on this machine, or which step did not do what it should.
+/// What is missing on this machine, which step did not do what it should, or that a signal came
+/// in between. Nothing of it is left then.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), String> {
     if !Path::new("/dev/fuse").exists() {
         return Err(NO_FUSE.into());
     }
+    // Before there is anything that would be left behind.
+    let stop = catch_signals().map_err(|e| format!("demo: cannot catch signals: {e}"))?;
     let scratch = tempfile::Builder::new()
         .prefix("modfs-demo-")
         .tempdir()
         .map_err(|e| format!("demo: cannot make a temporary directory: {e}"))?;
-    let mut demo = Demo::new(scratch.path())?;
+    let mut demo = Demo::new(scratch.path(), stop)?;
     let told = demo.tell(args.keep);
     if args.keep && told.is_ok() {
         demo.mounted = false;
@@ -167,11 +173,13 @@ const NO_FUSE: &str = "demo: there is no /dev/fuse, by which modules are shown a
 struct Demo {
     at: PathBuf,
     mounted: bool,
+    /// Set by a signal: no further step is taken.
+    stop: Arc<AtomicBool>,
 }
 
 impl Demo {
     /// Puts the tools and the samples' sources into the directory.
-    fn new(at: &Path) -> Result<Demo, String> {
+    fn new(at: &Path, stop: Arc<AtomicBool>) -> Result<Demo, String> {
         let prepare = || -> io::Result<()> {
             let program = std::env::current_exe()?;
             fs::create_dir(at.join("bin"))?;
@@ -193,12 +201,14 @@ impl Demo {
         Ok(Demo {
             at: at.to_owned(),
             mounted: false,
+            stop,
         })
     }
 
     fn tell(&mut self, keep: bool) -> Result<(), String> {
         heading("Modules from C and from Rust.");
         for Sample { name, .. } in &SAMPLES {
+            self.go_on()?;
             let output = self.at.join("ko").join(format!("{name}.ko"));
             say(&format!("$ modfs build -o ko/{name}.ko modules/{name}\n"));
             let options = Options {
@@ -206,11 +216,16 @@ impl Demo {
                 ..Options::default()
             };
             let source = self.at.join("modules").join(name);
-            modfs_build::build(&[source], &options).map_err(|e| format!("demo: {e}"))?;
+            let built = modfs_build::build(&[source], &options);
+            // The compiler too may have got the signal.
+            self.go_on()?;
+            built.map_err(|e| format!("demo: {e}"))?;
         }
         heading("A host: a small kernel in user space, mounted at k.");
-        self.step("modfs host k", OK)?;
-        self.mounted = true;
+        let started = self.step("modfs host k", OK);
+        // Interrupted, it may be there all the same.
+        self.mounted = started.is_ok() || cmd_host::is_up(&self.at.join("k"));
+        started?;
         for chapter in CHAPTERS {
             self.chapter(chapter)?;
         }
@@ -224,8 +239,25 @@ impl Demo {
             .try_for_each(|(typed, expect)| self.step(typed, *expect))
     }
 
-    /// Shows and runs what is typed.
+    /// Fails once a signal has come.
+    fn go_on(&self) -> Result<(), String> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err("demo: interrupted".into());
+        }
+        Ok(())
+    }
+
+    /// Takes a step, unless a signal has come.
     fn step(&self, typed: &str, expect: Expect) -> Result<(), String> {
+        self.go_on()?;
+        let ran = self.run(typed, expect);
+        // At a terminal what was typed has got it too.
+        self.go_on()?;
+        ran
+    }
+
+    /// Shows and runs what is typed.
+    fn run(&self, typed: &str, expect: Expect) -> Result<(), String> {
         say(&format!("$ {typed}\n"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let mut search = self.at.join("bin").into_os_string();
@@ -258,7 +290,7 @@ impl Demo {
         }
         let mount = self.at.join("k");
         let typed = format!("{} k", unmount_program());
-        self.step(&typed, OK)?;
+        self.run(&typed, OK)?;
         let deadline = Instant::now() + Duration::from_secs(10);
         while cmd_host::is_up(&mount) {
             if Instant::now() > deadline {
@@ -275,6 +307,15 @@ impl Drop for Demo {
         // After an error too nothing is to stay behind.
         let _ = self.end();
     }
+}
+
+/// What SIGINT, SIGTERM and SIGHUP set.
+fn catch_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
 }
 
 /// How this user unmounts.

@@ -4,7 +4,7 @@ use clap::Args;
 use modfs_fuse::{Mount, Options};
 use modfs_host::ReferenceKernel;
 use rustix::process::{getgid, getuid, setsid};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -62,6 +62,10 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
     if args.announce {
         setsid().map_err(|e| failed("cannot leave the terminal's session", e.into()))?;
     }
+    // With a handler, to write beyond `ulimit -f`, also to memory that is a file, is an error of
+    // that write and not the host's death.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
+        .map_err(|e| failed("cannot catch signals", e))?;
     let kernel = ReferenceKernel::start(uid, gid).map_err(|e| failed("cannot start", e))?;
     kernel
         .set_helper(&helper(&args.modprobe)?)
@@ -84,6 +88,12 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
     if is_up(&at) {
         return Err(format!(
             "host: {}: a host is running there already",
+            at.display()
+        ));
+    }
+    if has_content(&at) {
+        return Err(format!(
+            "host: {}: the directory is not empty: the mount would hide what is in it",
             at.display()
         ));
     }
@@ -116,6 +126,11 @@ fn helper(path: &str) -> Result<String, String> {
 fn mountpoint(path: &Path) -> io::Result<PathBuf> {
     modfs_fuse::clear_stale(path)?;
     fs::canonicalize(path)
+}
+
+/// Whether there is something in a directory; of one that cannot be read, mounting will tell.
+fn has_content(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Starts this program again in a session of its own, and waits until it is ready.

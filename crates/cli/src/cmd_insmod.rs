@@ -1,11 +1,13 @@
 //! `insmod`: a file into a tree.
 
-use crate::tree::{Refused, Tree, TreeArgs, module_name};
+use crate::tree::{Refused, Tree, TreeArgs, check_name, module_name};
 use clap::Args;
 use modfs_core::Errno;
 use modfs_object::{EM_X86_64, Object};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Arguments of `insmod`.
 #[derive(Args, Debug)]
@@ -32,7 +34,14 @@ pub(crate) struct InsmodArgs {
 /// The module file's name in its directory, as in 2.4's emulated system calls.
 const FILE: &str = "module";
 
-/// Inserts the module; on an error the tree is as it was.
+/// How long to wait for whoever maps a module at this moment to have done so.
+const OTHERS_MAP: Duration = Duration::from_secs(5);
+
+/// Inserts the module.
+///
+/// On an error the tree is as it was, but for one thing: a directory of this name in which nothing
+/// is mapped, left over from something, is taken over, and its file `module` is replaced and
+/// removed.
 pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
     let failed = |why: &str| {
         format!(
@@ -41,22 +50,27 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
         )
     };
     let tree = Tree::open(&args.tree).map_err(|e| format!("insmod: ERROR: {e}"))?;
-    let object = fs::read(&args.file).map_err(|e| {
+    let object = read(&args.file).map_err(|e| {
         format!(
             "insmod: ERROR: could not load module {}: {e}",
             args.file.display()
         )
     })?;
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.file));
+    check_name(&name).map_err(|why| failed(&format!("{why}; give one with --name")))?;
+    let init = init_command(args).map_err(|why| failed(&format!("Invalid parameters\n  {why}")))?;
     if name == modfs_core::KERNEL {
         return Err(failed(
             "File exists: that is the kernel's own name; give another with --name",
         ));
     }
-    if tree.is_mapped(&name) {
-        return Err(failed(&format!(
+    let taken = || {
+        failed(&format!(
             "File exists: a module named {name} is there already"
-        )));
+        ))
+    };
+    if tree.is_mapped(&name) {
+        return Err(taken());
     }
     // A directory in which nothing is mapped is no module: it is taken over.
     let made = match fs::create_dir(tree.dir(&name)) {
@@ -70,19 +84,26 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
         }
     };
     let path = tree.path(&name, FILE);
-    let inserted = insert(&tree, &name, &object, args);
+    let inserted = insert(&tree, &name, &object, &init);
     if inserted.is_err() && !tree.is_mapped(&name) {
         let _ = fs::remove_file(&path);
         if made {
             let _ = fs::remove_dir(tree.dir(&name));
         }
     }
-    inserted.map_err(|refused| {
+    inserted.map_err(|failure| {
+        let refused = match failure {
+            Failure::Taken => return taken(),
+            Failure::Write(error) => {
+                return failed(&format!("{error}: cannot write {}", path.display()));
+            }
+            Failure::Refused(refused) => refused,
+        };
         let mut text = failed(mod_strerror(refused.errno));
         for reason in &refused.reasons {
             text += &format!("\n  {reason}");
         }
-        for (symbol, exporter) in exporters_at_hand(&args.file, &refused.reasons) {
+        for (symbol, exporter) in exporters_at_hand(&args.file, &object, &refused.reasons) {
             text += &format!(
                 "\n  {symbol} is exported by {}: insert it first",
                 exporter.display()
@@ -90,6 +111,17 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
         }
         text
     })
+}
+
+/// The module. Nothing but a regular file is opened: a FIFO would wait for somebody who writes to
+/// it.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(file)?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    // Of a directory it says that it is one.
+    fs::read(file)
 }
 
 /// What an errno means for a module, in kmod's words.
@@ -102,12 +134,59 @@ fn mod_strerror(errno: Errno) -> &'static str {
     }
 }
 
-fn insert(tree: &Tree, name: &str, object: &[u8], args: &InsmodArgs) -> Result<(), Refused> {
-    fs::write(tree.path(name, FILE), object).map_err(|error| Refused {
-        errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-        reasons: vec![format!("writing the module file: {error}")],
-    })?;
-    tree.command(name, &format!("map {FILE}"))?;
+/// Why a module is not inserted.
+enum Failure {
+    /// Somebody else has inserted one of this name meanwhile.
+    Taken,
+    /// Its file could not be written.
+    Write(io::Error),
+    /// A command was refused.
+    Refused(Refused),
+}
+
+fn insert(tree: &Tree, name: &str, object: &[u8], init: &str) -> Result<(), Failure> {
+    if let Err(error) = fs::write(tree.path(name, FILE), object) {
+        // The file is frozen from when somebody begins to map it.
+        let frozen = error.raw_os_error() == Some(Errno::EPERM.raw());
+        return Err(if frozen && gets_mapped(tree, name) {
+            Failure::Taken
+        } else {
+            Failure::Write(error)
+        });
+    }
+    tree.command(name, &format!("map {FILE}"))
+        .map_err(|refused| {
+            // Not by us: our command has failed.
+            if tree.is_mapped(name) {
+                Failure::Taken
+            } else {
+                Failure::Refused(refused)
+            }
+        })?;
+    tree.command(name, init).map_err(|refused| {
+        // Fails when it faulted, or its init goes on: then it has to stay.
+        let _ = tree.command(name, &format!("unmap {FILE}"));
+        Failure::Refused(refused)
+    })
+}
+
+/// Waits until somebody else has mapped what they are mapping; whether they have.
+fn gets_mapped(tree: &Tree, name: &str) -> bool {
+    let deadline = Instant::now() + OTHERS_MAP;
+    while !tree.is_mapped(name) {
+        if Instant::now() > deadline || !tree.dir(name).exists() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// The command that starts the module.
+///
+/// # Errors
+/// A parameter that a line of `control` cannot hold.
+fn init_command(args: &InsmodArgs) -> Result<String, String> {
     let mut init = String::from("init ");
     if args.autoclean {
         init += "-k ";
@@ -115,24 +194,44 @@ fn insert(tree: &Tree, name: &str, object: &[u8], args: &InsmodArgs) -> Result<(
     init += FILE;
     for parameter in &args.parameters {
         init.push(' ');
-        init += &quoted(parameter);
+        init += &quoted(parameter)?;
     }
-    tree.command(name, &init).inspect_err(|_| {
-        // Fails when it faulted, or its init goes on: then it has to stay.
-        let _ = tree.command(name, &format!("unmap {FILE}"));
-    })
+    Ok(init)
 }
 
-/// A parameter as a line of `control` takes it.
-fn quoted(parameter: &str) -> String {
-    match parameter.split_once('=') {
-        Some((name, value)) if value.contains(char::is_whitespace) => format!("{name}=\"{value}\""),
-        _ => parameter.to_owned(),
+/// A parameter as a line of `control` takes it: with blanks, in double quotes.
+///
+/// # Errors
+/// It has a control character, such as a newline, after which another command would begin; or
+/// both blanks and a double quote, for which the grammar has nothing.
+fn quoted(parameter: &str) -> Result<String, String> {
+    let (name, value) = match parameter.split_once('=') {
+        Some((name, value)) => (name, Some(value)),
+        None => (parameter, None),
+    };
+    let refused = |why| Err(format!("parameter {}: {why}", name.escape_debug()));
+    if parameter.contains(char::is_control) {
+        return refused("a control character, such as a newline, cannot be given");
+    }
+    let in_quotes = |text: &str| {
+        let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+        inner.is_some_and(|inner| !inner.contains('"'))
+    };
+    let blank = |text: &str| text.contains(char::is_whitespace);
+    match value {
+        _ if !blank(parameter) || in_quotes(parameter) => Ok(parameter.to_owned()),
+        Some(value) if !blank(name) && in_quotes(value) => Ok(parameter.to_owned()),
+        _ if parameter.contains('"') => {
+            refused("blanks and a double quote cannot be given together")
+        }
+        Some(value) if !blank(name) => Ok(format!("{name}=\"{value}\"")),
+        _ => Ok(format!("\"{parameter}\"")),
     }
 }
 
-/// Of the symbols that are missing, those that a module in the same directory exports.
-fn exporters_at_hand(file: &Path, reasons: &[String]) -> Vec<(String, PathBuf)> {
+/// Of the symbols that `object`, which is in `file`, misses, those that a module in the same
+/// directory exports for it.
+fn exporters_at_hand(file: &Path, object: &[u8], reasons: &[String]) -> Vec<(String, PathBuf)> {
     let missing: Vec<&str> = reasons
         .iter()
         .filter_map(|reason| reason.strip_prefix("unresolved symbol "))
@@ -150,9 +249,10 @@ fn exporters_at_hand(file: &Path, reasons: &[String]) -> Vec<(String, PathBuf)> 
         .flatten()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "ko" || e == "o"))
+        .filter(|path| path.extension().is_some_and(|e| e == "ko" || e == "o") && path.is_file())
         .collect();
     files.sort();
+    let gpl = Object::parse(object, EM_X86_64).is_ok_and(|o| o.modinfo().is_gpl_compatible());
     let mut found = Vec::new();
     for path in files {
         let Ok(bytes) = fs::read(&path) else { continue };
@@ -160,7 +260,7 @@ fn exporters_at_hand(file: &Path, reasons: &[String]) -> Vec<(String, PathBuf)> 
             continue;
         };
         for export in object.exports() {
-            if missing.contains(&export.name) {
+            if missing.contains(&export.name) && (gpl || !export.gpl) {
                 found.push((export.name.to_owned(), path.clone()));
             }
         }

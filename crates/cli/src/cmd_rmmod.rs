@@ -1,8 +1,12 @@
 //! `rmmod`: modules out of a tree.
 
-use crate::tree::{Tree, TreeArgs};
+use crate::tree::{Tree, TreeArgs, check_name, module_name};
 use clap::Args;
+use modfs_core::Errno;
 use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Arguments of `rmmod`.
 #[derive(Args, Debug)]
@@ -12,7 +16,7 @@ pub(crate) struct RmmodArgs {
     /// Remove every module that was loaded on demand and is not used
     #[arg(short, long, required_unless_present = "modules")]
     all: bool,
-    /// The modules
+    /// The modules, or the files that they were inserted from
     #[arg(value_name = "NAME")]
     modules: Vec<String>,
 }
@@ -27,7 +31,7 @@ pub(crate) fn run(args: &RmmodArgs) -> Result<(), String> {
         errors.push(format!("rmmod: ERROR: autoclean: {}", refused.text()));
     }
     for module in &args.modules {
-        if let Err(why) = remove(&tree, &crate::tree::module_name(module.as_ref())) {
+        if let Err(why) = remove(&tree, &named(&tree, module)) {
             errors.push(format!("rmmod: ERROR: {why}"));
         }
     }
@@ -38,8 +42,22 @@ pub(crate) fn run(args: &RmmodArgs) -> Result<(), String> {
     }
 }
 
+/// Which module is meant: the one of this very name, or else the one that `insmod` makes of a file
+/// of this name.
+fn named(tree: &Tree, given: &str) -> String {
+    // Not a path: it could lead out of the tree.
+    if check_name(given).is_ok() && tree.dir(given).is_dir() {
+        return given.to_owned();
+    }
+    module_name(Path::new(given))
+}
+
+/// How long to wait for the commands that others have given to the same module.
+const OTHERS_END: Duration = Duration::from_secs(2);
+
 fn remove(tree: &Tree, module: &str) -> Result<(), String> {
     let not_loaded = || format!("Module {module} is not currently loaded");
+    check_name(module).map_err(|_| not_loaded())?;
     if module == modfs_core::KERNEL {
         return Err("the kernel itself cannot be removed".into());
     }
@@ -50,10 +68,16 @@ fn remove(tree: &Tree, module: &str) -> Result<(), String> {
         // What never ran, or has exited, is only to be unmapped.
         if !matches!(state.as_str(), "uninitialized" | "deleted") {
             let exit = tree.command(module, &format!("exit {file}"));
-            // A module whose cleanup panicked has exited all the same.
             if let Err(refused) = exit {
-                if tree.read(module, "state").ok().as_deref() != Some("deleted") {
-                    return Err(in_use(tree, module, &refused.text()));
+                let deleted = tree.read(module, "state").is_ok_and(|now| now == "deleted");
+                // A module whose cleanup panicked has exited all the same. For any other reason
+                // it was somebody else who made it exit.
+                if !(deleted && refused.errno == Errno::EIO) {
+                    return Err(if deleted || !tree.is_mapped(module) {
+                        not_loaded()
+                    } else {
+                        in_use(tree, module, &refused.text())
+                    });
                 }
                 complaint = Some(format!(
                     "Module {module} is removed, but {}",
@@ -61,12 +85,47 @@ fn remove(tree: &Tree, module: &str) -> Result<(), String> {
                 ));
             }
         }
-        tree.command(module, &format!("unmap {file}"))
-            .map_err(|refused| format!("Module {module}: {}", refused.text()))?;
+        if let Err(refused) = tree.command(module, &format!("unmap {file}")) {
+            return Err(if tree.is_mapped(module) {
+                format!("Module {module}: {}", refused.text())
+            } else {
+                not_loaded()
+            });
+        }
     }
-    fs::remove_dir(tree.dir(module))
-        .map_err(|e| format!("could not remove {}: {e}", tree.dir(module).display()))?;
+    match remove_dir(tree, module) {
+        Ok(()) => {}
+        // Somebody else has removed what we unmapped, or inserted another module meanwhile.
+        Err(_) if state != "unmapped" && has_gone(tree, module) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(not_loaded()),
+        Err(error) => {
+            let dir = tree.dir(module);
+            return Err(format!("could not remove {}: {error}", dir.display()));
+        }
+    }
     complaint.map_or(Ok(()), Err)
+}
+
+/// Removes a directory in which nothing is mapped, once no command of others is under way in it.
+fn remove_dir(tree: &Tree, module: &str) -> io::Result<()> {
+    let deadline = Instant::now() + OTHERS_END;
+    loop {
+        match fs::remove_dir(tree.dir(module)) {
+            Err(error)
+                if error.kind() == io::ErrorKind::ResourceBusy
+                    && !tree.is_mapped(module)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether what was unmapped in a directory is no more to be removed from it.
+fn has_gone(tree: &Tree, module: &str) -> bool {
+    !tree.dir(module).exists() || tree.is_mapped(module)
 }
 
 fn in_use(tree: &Tree, module: &str, why: &str) -> String {

@@ -1,7 +1,7 @@
 //! A mounted tree, as the tools use it: with nothing but files.
 
 use clap::Args;
-use modfs_core::Errno;
+use modfs_core::{Errno, NAME_MAX};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -126,21 +126,10 @@ impl Tree {
 
     /// The module file that is mapped, or else the only one.
     pub(crate) fn file(&self, module: &str) -> io::Result<Option<String>> {
-        const OTHERS: [&str; 9] = [
-            "control",
-            "state",
-            "size",
-            "usecount",
-            "deps",
-            "refs",
-            "symbols",
-            "info",
-            "parameters",
-        ];
         let mut files = Vec::new();
         for entry in fs::read_dir(self.dir(module))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if !OTHERS.contains(&name.as_str()) {
+            if !modfs_tree::is_reserved(&name) {
                 files.push(name);
             }
         }
@@ -159,6 +148,27 @@ impl Tree {
         self.read(module, "state")
             .is_ok_and(|state| state != "unmapped")
     }
+}
+
+/// Refuses what cannot be the name of a module's directory, and so could lead out of the tree.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let why = if name.is_empty() {
+        "it is empty".to_owned()
+    } else if matches!(name, "." | "..") {
+        "it is a directory's name for itself or its parent".to_owned()
+    } else if name.contains('/') {
+        "it has a slash".to_owned()
+    } else if name.contains(char::is_control) {
+        "it has a control character".to_owned()
+    } else if name.len() > NAME_MAX {
+        format!("it is longer than {NAME_MAX} bytes")
+    } else {
+        return Ok(());
+    };
+    Err(format!("{name:?} cannot be a module's name: {why}"))
 }
 
 /// The name of the module that a file holds: the file's, without `.ko` or `.o`, and `-` as `_`.

@@ -135,6 +135,18 @@ fn says_why_not_and_leaves_nothing() {
     }
 }
 
+/// To open one would wait for somebody who writes to it.
+#[test]
+fn a_fifo_is_no_source() {
+    let dir = place(&[("hello.c", HELLO)]);
+    build(&dir, "mkfifo f.c").ok();
+    for typed in ["modfs build f.c", "modfs build hello.c f.c"] {
+        let said = build(&dir, typed).fails();
+        assert_eq!(said, "build: cannot read f.c: it is not a regular file\n");
+    }
+    assert_eq!(names(&dir), ["f.c", "hello.c"]);
+}
+
 /// The old module stays whole when there is no room for the new one.
 #[test]
 fn no_room_for_the_output() {

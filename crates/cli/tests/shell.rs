@@ -117,11 +117,7 @@ fn every_file_reads_the_same_however_it_is_read() {
         while read -r file; do
             cat "$file" > one; busybox cat "$file" > two
             cmp one two || die "busybox cat"
-            case $file in
-            # Each lookup gives them another inode number, which makes cp suspicious.
-            */control | k/dev/*) ;;
-            *) cp "$file" three && cmp one three || die cp ;;
-            esac
+            cp "$file" three && cmp one three || die cp
             [ "$(head -n 1 "$file")" = "$(head -n 1 one)" ] || die head
             # The size of a module file is that of its object.
             [ "${file##*/}" = module ] && continue
@@ -132,6 +128,12 @@ fn every_file_reads_the_same_however_it_is_read() {
     assert!(files > 40, "{files}");
     assert_eq!(kernel.sh("busybox cat k/dev/echo").ok(), "who is there?\n");
     assert_eq!(kernel.sh("busybox cat k/proc/visits").ok(), "reads: 1\n");
+    // Longer than the block that files of unknown size usually pretend to have.
+    let long = kernel.sh(
+        "i=0; while [ $i -lt 4000 ]; do echo \"line $i\"; i=$((i + 1)); done | head -c 4096 > long
+         cat long > k/dev/echo && busybox cat k/dev/echo | cmp - long && cp k/dev/echo copy && cmp copy long",
+    );
+    long.ok();
     let appended = kernel.sh("{ echo one; echo two; } >> k/dev/echo; cat k/dev/echo");
     assert_eq!(appended.ok(), "one\ntwo\n");
 }

@@ -2,8 +2,13 @@
 
 mod common;
 
-use common::{Kernel, MODFS, PATIENCE, Running, Setup, quoted, run, sh};
+use common::{Kernel, MODFS, PATIENCE, Running, Setup, eventually, quoted, run, sh};
+use rustix::process::Signal;
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A demo builds modules in C and in Rust.
+const DEMO: Duration = Duration::from_secs(60);
 
 #[test]
 fn names_of_the_program() {
@@ -158,13 +163,41 @@ fn insmod_says_why_not_and_leaves_nothing() {
             "insmod -o kernel ko/hello.ko",
             "File exists: that is the kernel's own name",
         ),
-        ("insmod -o a/b ko/hello.ko", "cannot make"),
+        (
+            "insmod -o a/b ko/hello.ko",
+            "it has a slash; give one with --name",
+        ),
+        ("insmod -o ../../esc ko/hello.ko", "it has a slash"),
+        (
+            "insmod -o .. ko/hello.ko",
+            "\"..\" cannot be a module's name",
+        ),
+        ("insmod -o . ko/hello.ko", "\".\" cannot be a module's name"),
+        ("insmod -o '' ko/hello.ko", "it is empty"),
+        (
+            "insmod -o \"$(printf 'a\\tb')\" ko/hello.ko",
+            "it has a control character",
+        ),
+        (
+            "insmod -o $(printf %0256d 0) ko/hello.ko",
+            "it is longer than 255 bytes",
+        ),
+        (
+            "mkfifo ko/fifo.ko; insmod ko/fifo.ko",
+            "could not load module ko/fifo.ko: it is not a regular file",
+        ),
+        (
+            // A FIFO beside it does not keep it from the hint.
+            "insmod ko/user.ko",
+            "lib_add is exported by ko/lib.ko: insert it first",
+        ),
     ] {
         let said = kernel.sh(typed).fails();
         assert!(said.starts_with("insmod: ERROR: could not "), "{said}");
         assert!(said.contains(why), "{typed}: {said}");
         assert_eq!(kernel.names(), Vec::<String>::new(), "{typed}");
     }
+    assert!(!kernel.path("esc").exists());
     kernel.sh("insmod ko/lib.ko").ok();
     let said = kernel.sh("insmod ko/failing.ko result=-19").fails();
     assert!(
@@ -186,6 +219,68 @@ fn insmod_says_why_not_and_leaves_nothing() {
         "{said}"
     );
     assert_eq!(kernel.state("hello"), "running");
+}
+
+/// Each parameter is one word of one command, whatever is in it.
+#[test]
+fn parameters_of_insmod() {
+    let kernel = Kernel::start(&["hello"]);
+    for (parameter, why) in [
+        ("$(printf 'whom=x\\nexit')", "parameter whom: a control"),
+        ("$(printf 'whom=x\\ry')", "parameter whom: a control"),
+        ("$(printf 'a\\033b')", r"parameter a\u{1b}b: a control"),
+        ("whom=x \\\"y", "parameter whom: blanks and a double quote"),
+        (r#"whom=\"x\" y\""#, "parameter whom: blanks and a double"),
+        ("wh om=\\\"x\\\"", "parameter wh om: blanks and a double"),
+    ] {
+        let said = kernel
+            .sh(&format!("insmod ko/hello.ko \"{parameter}\""))
+            .fails();
+        assert!(said.contains("Invalid parameters\n  "), "{said}");
+        assert!(said.contains(why), "{parameter}: {said}");
+        assert_eq!(kernel.names(), Vec::<String>::new(), "{parameter}");
+    }
+    assert!(!kernel.log().contains("Hello"), "{}", kernel.log());
+    for (parameter, whom) in [
+        (r#"whom="x y""#, "x y"),
+        ("whom=x  y", "x  y"),
+        (r#""whom=a b""#, "a b"),
+        (r#"whom=x"y"#, r#"x"y"#),
+        (r#"whom="z""#, "z"),
+    ] {
+        kernel
+            .sh(&format!("insmod ko/hello.ko {}", quoted(parameter)))
+            .ok();
+        let is = kernel.get("hello/parameters/whom");
+        assert_eq!(is, Ok(format!("{whom}\n")), "{parameter}");
+        kernel.sh("rmmod hello").ok();
+    }
+    kernel.sh("insmod ko/hello.ko 'wh om=x'").ok();
+    let log = kernel.log();
+    assert!(
+        log.contains("hello: unknown parameter 'wh om' ignored\n"),
+        "{log}"
+    );
+}
+
+/// To insert the exporter first would not help a module that may not use what it exports.
+#[test]
+fn no_hint_at_what_is_for_others() {
+    let kernel = Kernel::start(&["lib"]);
+    let source = "#include <linux/module.h>
+        const char *lib_greeting(void);
+        int lib_add(int a, int b);
+        int init_module(void) { return !lib_greeting() + lib_add(0, 0); }
+        MODULE_LICENSE(LICENSE);\n";
+    std::fs::write(kernel.path("guest.c"), source).expect("write");
+    for (license, hinted) in [("Proprietary", false), ("GPL", true)] {
+        let build = format!("modfs build '--cflag=-DLICENSE=\"{license}\"' -o ko/guest.ko guest.c");
+        kernel.sh(&build).ok();
+        let said = kernel.sh("insmod ko/guest.ko").fails();
+        assert!(said.contains("lib_add is exported by ko/lib.ko"), "{said}");
+        let hint = said.contains("lib_greeting is exported by");
+        assert_eq!(hint, hinted, "{license}: {said}");
+    }
 }
 
 /// What was in a directory that was there before is not removed with what insmod put there.
@@ -253,6 +348,34 @@ fn rmmod_says_why_not() {
             .contains("its code faulted")
     );
     assert!(kernel.sh("lsmod").ok().contains("(faulted)"));
+}
+
+/// The name that a module has comes before the one that insmod would have made of it.
+#[test]
+fn rmmod_takes_the_name_as_it_is() {
+    let kernel = Kernel::start(&["hello"]);
+    for name in ["a-b", "x.ko", "y.o"] {
+        kernel
+            .sh(&format!(
+                "insmod -o {name} ko/hello.ko && rmmod {name} && [ ! -e k/modules/{name} ]"
+            ))
+            .ok();
+    }
+    kernel
+        .sh("insmod -o a-b ko/hello.ko && insmod -o a_b ko/hello.ko && rmmod a-b")
+        .ok();
+    assert_eq!(kernel.names(), ["a_b"]);
+    kernel.sh("rmmod a-b").ok();
+    assert_eq!(kernel.names(), Vec::<String>::new());
+    // A path is never one into the tree.
+    kernel.sh("insmod ko/hello.ko && mkdir k/modules/sub").ok();
+    for outside in ["../modules", "hello/..", "hello/.", "../../ko"] {
+        let said = kernel.sh(&format!("rmmod {outside}")).code;
+        // The last part of `hello/.` is `hello`, as of the path of a file.
+        assert_eq!(said == Some(0), outside == "hello/.", "{outside}");
+    }
+    assert!(kernel.path("ko").exists());
+    kernel.sh("rmmod sub").ok();
 }
 
 /// A use ends with the close(2): who removes a module right after it is not refused.
@@ -338,14 +461,105 @@ fn insmod_twenty_times_at_once() {
         for lost in ran.into_iter().filter(|ran| ran.code != Some(0)) {
             let said = lost.fails();
             assert!(
-                said.starts_with("insmod: ERROR: could not insert"),
+                said.starts_with("insmod: ERROR: could not insert")
+                    && said.ends_with("File exists: a module named hello is there already\n"),
                 "{said}"
             );
         }
         assert_eq!(kernel.state("hello"), "running", "round {round}");
         assert_eq!(kernel.log().matches("Hello").count(), round + 1);
-        kernel.sh("rmmod hello").ok();
+        // The same the other way round.
+        let all: Vec<Running> = (0..20)
+            .map(|_| kernel.background("exec rmmod hello"))
+            .collect();
+        let ran: Vec<_> = all.into_iter().map(|one| one.wait(PATIENCE)).collect();
+        assert!(ran.iter().any(|ran| ran.code == Some(0)), "{ran:#?}");
+        for lost in ran.into_iter().filter(|ran| ran.code != Some(0)) {
+            assert_eq!(
+                lost.fails(),
+                "rmmod: ERROR: Module hello is not currently loaded\n"
+            );
+        }
         assert_eq!(kernel.names(), Vec::<String>::new());
+    }
+}
+
+/// A mount would hide what is there.
+#[test]
+fn host_at_a_directory_with_something_in_it() {
+    let kernel = Kernel::start(&["hello"]);
+    for args in ["", "--foreground"] {
+        let said = kernel
+            .sh(&format!("exec modfs host {args} $PWD/ko"))
+            .fails();
+        assert!(said.contains("/ko: the directory is not empty"), "{said}");
+    }
+    assert!(kernel.ko("hello").exists());
+}
+
+/// What is too long for `ulimit -f` is an error, and not a signal that ends the host.
+#[test]
+fn host_under_a_limit_of_file_sizes() {
+    let kernel = Kernel::stopped(Setup::default());
+    for args in ["", "--foreground"] {
+        let said = kernel
+            .sh(&format!("ulimit -f 1; exec modfs host {args} k"))
+            .fails();
+        assert_eq!(said, "host: cannot start: File too large (os error 27)\n");
+    }
+}
+
+/// Processes that were started with this in their environment.
+fn processes_with(setting: &str) -> Vec<String> {
+    let all = std::fs::read_dir("/proc").expect("readdir");
+    all.filter_map(|entry| {
+        let entry = entry.ok()?.path();
+        let environment = std::fs::read(entry.join("environ")).ok()?;
+        let has = environment
+            .split(|&b| b == 0)
+            .any(|one| one == setting.as_bytes());
+        has.then(|| std::fs::read_to_string(entry.join("cmdline")).unwrap_or_default())
+    })
+    .collect()
+}
+
+/// Nothing is left, whether it was building or had a host with modules in it.
+#[test]
+fn demo_is_interrupted() {
+    let kernel = Kernel::stopped(Setup::default());
+    for (round, (signal, until)) in [
+        (Signal::INT, None),
+        (Signal::TERM, Some("$ insmod ko/lib.ko")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = kernel.path(&format!("tmp{round}"));
+        std::fs::create_dir(&place).expect("mkdir");
+        let mut command = kernel.command("modfs");
+        command.arg("demo").env("TMPDIR", &place);
+        let demo = Running::start(command);
+        match until {
+            None => std::thread::sleep(Duration::from_millis(800)),
+            Some(line) => {
+                let deadline = Instant::now() + DEMO;
+                while !demo.printed().0.contains(line) {
+                    assert!(Instant::now() < deadline && !demo.is_over(), "{demo:?}");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        demo.signal(signal);
+        let said = demo.wait(DEMO).fails();
+        assert!(said.ends_with("demo: interrupted\n"), "{said}");
+        let left = std::fs::read_dir(&place).expect("readdir").count();
+        assert_eq!(left, 0, "{}", place.display());
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+        assert!(!mounts.contains(&*place.to_string_lossy()), "{mounts}");
+        let setting = format!("TMPDIR={}", place.display());
+        eventually("no process of it is left", || {
+            processes_with(&setting).is_empty()
+        });
     }
 }
 

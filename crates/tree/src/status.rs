@@ -2,7 +2,7 @@
 //!
 //! `state` is always there; the others while something is mapped.
 
-use crate::module_dir::ModuleDir;
+use crate::module_dir::{CONTROL, ModuleDir};
 use crate::root::check_name;
 use crate::snapshot::{Snapshot, one_line};
 use crate::symbols::{self, SymbolsHandle};
@@ -69,9 +69,10 @@ impl StatusIds {
     }
 }
 
-/// Whether a status node has this name, be it there now or not.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    Which::of(name).is_some()
+/// Whether `control` or a status node of a module's directory has this name, be it there now or
+/// not: no module file can have it.
+pub fn is_reserved(name: &str) -> bool {
+    name == CONTROL || Which::of(name).is_some()
 }
 
 /// Whether a status node of this name is there.

@@ -4,7 +4,7 @@ use crate::call::Owner;
 use crate::cstruct::{CSeqFile, ForC};
 use crate::host::Shared;
 use modfs_core::{Errno, Id};
-use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode};
+use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -189,25 +189,8 @@ impl Node for Kmsg {
         if mode.write {
             return Err(Errno::EACCES);
         }
-        Ok(Box::new(Text(self.host.log.text().into_bytes())))
+        Ok(Box::new(Snapshot::new(self.host.log.text())))
     }
-}
-
-/// A text that was made when its file was opened.
-struct Text(Vec<u8>);
-
-impl Handle for Text {
-    fn read(&self, _: &Caller, offset: u64, size: usize) -> Result<Vec<u8>, Errno> {
-        Ok(slice(&self.0, offset, size))
-    }
-}
-
-fn slice(text: &[u8], offset: u64, size: usize) -> Vec<u8> {
-    let start = usize::try_from(offset)
-        .unwrap_or(usize::MAX)
-        .min(text.len());
-    let end = start.saturating_add(size).min(text.len());
-    text[start..end].to_vec()
 }
 
 /// A file that a module registered.
@@ -247,7 +230,7 @@ impl Node for ProcFile {
         Ok(Box::new(OpenProc {
             host: self.host.clone(),
             entry: self.entry.clone(),
-            text,
+            text: Snapshot::new(text),
         }))
     }
 }
@@ -301,12 +284,12 @@ impl Entry {
 struct OpenProc {
     host: Arc<Shared>,
     entry: Arc<Entry>,
-    text: Vec<u8>,
+    text: Snapshot,
 }
 
 impl Handle for OpenProc {
-    fn read(&self, _: &Caller, offset: u64, size: usize) -> Result<Vec<u8>, Errno> {
-        Ok(slice(&self.text, offset, size))
+    fn read(&self, caller: &Caller, offset: u64, size: usize) -> Result<Vec<u8>, Errno> {
+        self.text.read(caller, offset, size)
     }
 
     fn write(&self, _: &Caller, _offset: u64, data: &[u8]) -> Result<usize, Errno> {

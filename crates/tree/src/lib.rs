@@ -32,6 +32,7 @@ pub use command::MAX_WRITE;
 pub use module_file::MAX_OBJECT;
 pub use node::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, SetAttr};
 pub use root::ModuleTree;
+pub use snapshot::Snapshot;
 pub use status::is_reserved;
 
 use modfs_core::Kernel;

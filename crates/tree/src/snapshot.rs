@@ -3,10 +3,16 @@
 use crate::{Caller, Handle};
 use modfs_core::Errno;
 
-/// An open file whose content was made at open.
-pub(crate) struct Snapshot(pub(crate) Vec<u8>);
+/// An open file whose content was made when it was opened.
+#[derive(Debug)]
+pub struct Snapshot(pub(crate) Vec<u8>);
 
 impl Snapshot {
+    /// An open file of this content.
+    pub fn new(content: impl Into<Vec<u8>>) -> Snapshot {
+        Snapshot(content.into())
+    }
+
     pub(crate) fn boxed(text: String) -> Box<dyn Handle> {
         Box::new(Snapshot(text.into_bytes()))
     }

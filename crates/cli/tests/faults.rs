@@ -65,7 +65,7 @@ fn a_fault_in_a_read() {
     for (how, what) in [
         (1, "NULL pointer dereference, address 0x0"),
         (2, "division by zero"),
-        (3, "jump to 0xdead0000, where there is no code"),
+        (3, "jump to where there is no code, address 0xdead0000"),
     ] {
         let mut kernel = Kernel::start(&["crash", "echo", "hello"]);
         kernel

@@ -3,7 +3,7 @@
 use crate::call::{Owner, Pin};
 use crate::cstruct::{CFile, CInode, FileOperations, ForC};
 use crate::host::Shared;
-use crate::opens::Opens;
+use crate::in_flight::InFlight;
 use modfs_core::{Errno, Id};
 use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode};
 use std::collections::{BTreeMap, HashMap};
@@ -30,7 +30,7 @@ struct Chrdev {
     /// Where the module keeps them.
     address: u64,
     inodes: Arc<Mutex<HashMap<u32, Arc<ForC<CInode>>>>>,
-    opens: Arc<Opens>,
+    opens: Arc<InFlight>,
 }
 
 /// The registered devices, by major number.
@@ -272,7 +272,7 @@ impl Node for DevNode {
             opened: false,
         };
         if device.operations.open != 0 {
-            let _opening = device.opens.begin().ok_or(Errno::ENXIO)?;
+            let _opening = device.opens.enter().ok_or(Errno::ENXIO)?;
             let arguments = [open.inode.address(), open.file.address(), 0, 0, 0];
             let returned = open.call(device.operations.open, arguments)? as i32;
             if let Some(errno) = Errno::from_init(returned) {

@@ -43,13 +43,13 @@ pub mod fuzz;
 mod helper;
 mod host;
 mod image;
+mod in_flight;
 #[allow(unsafe_code)]
 mod kernel;
 #[allow(unsafe_code)]
 mod locals;
 mod log;
 mod oops;
-mod opens;
 mod params;
 #[allow(unsafe_code)]
 mod procfs;

@@ -3,10 +3,11 @@
 use crate::call::Owner;
 use crate::cstruct::{CSeqFile, ForC};
 use crate::host::Shared;
+use crate::in_flight::InFlight;
 use modfs_core::{Errno, Id};
 use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, Snapshot};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file's text has at most this many bytes.
 const TEXT_MAX: usize = 16 << 20;
@@ -23,8 +24,7 @@ struct Entry {
     data: u64,
     owner: Arc<Owner>,
     id: NodeId,
-    /// Read while module code runs for the file; written, to true, when it is removed.
-    removed: RwLock<bool>,
+    calls: InFlight,
 }
 
 /// The registered files.
@@ -69,7 +69,7 @@ impl Procs {
             data,
             owner: owner.clone(),
             id,
-            removed: RwLock::new(false),
+            calls: InFlight::default(),
         };
         table.insert(name.to_owned(), Arc::new(entry));
         Ok(id.get())
@@ -84,12 +84,7 @@ impl Procs {
             }
             !remove
         });
-        for entry in &list {
-            *entry
-                .removed
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = true;
-        }
+        list.iter().for_each(|entry| entry.calls.close());
         list
     }
 
@@ -238,10 +233,7 @@ impl Node for ProcFile {
 impl Entry {
     /// Calls a function of the module for this file, unless the file is gone.
     fn call(&self, host: &Shared, function: u64, arguments: [u64; 5]) -> Result<i64, Errno> {
-        let removed = self.removed.read().unwrap_or_else(PoisonError::into_inner);
-        if *removed {
-            return Err(Errno::ENOENT);
-        }
+        let _entered = self.calls.enter().ok_or(Errno::ENOENT)?;
         let pin = self.owner.pin().ok_or(Errno::ENOENT)?;
         if self.owner.is_dead() {
             return Err(Errno::EIO);

@@ -4,6 +4,7 @@ use crate::sys::{self, SeqFile};
 use crate::{Errno, Result};
 use alloc_crate::boxed::Box;
 use alloc_crate::ffi::CString;
+use alloc_crate::sync::Arc;
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 use core::slice;
@@ -33,7 +34,7 @@ struct Functions {
 #[derive(Debug)]
 pub struct ProcFile {
     entry: *mut c_void,
-    functions: *mut Functions,
+    functions: *const Functions,
 }
 
 // SAFETY: the functions may be called from, and dropped on, any thread; the entry is a number.
@@ -69,7 +70,7 @@ impl ProcFile {
     fn create(name: &str, show: Box<Show>, store: Option<Box<Store>>) -> Result<ProcFile> {
         let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
         let store_function: Option<sys::Store> = store.is_some().then_some(call_store as _);
-        let functions = Box::into_raw(Box::new(Functions { show, store }));
+        let functions = Arc::into_raw(Arc::new(Functions { show, store }));
         // SAFETY: the functions stay for as long as the registration: `Drop` takes it back.
         let entry = unsafe {
             sys::modfs_proc_create(
@@ -77,12 +78,12 @@ impl ProcFile {
                 0,
                 call_show,
                 store_function,
-                functions.cast(),
+                functions.cast_mut().cast(),
             )
         };
         if entry.is_null() {
             // SAFETY: nobody got to know of them.
-            drop(unsafe { Box::from_raw(functions) });
+            drop(unsafe { Arc::from_raw(functions) });
             return Err(Errno::EEXIST);
         }
         Ok(ProcFile { entry, functions })
@@ -91,17 +92,31 @@ impl ProcFile {
 
 impl Drop for ProcFile {
     fn drop(&mut self) {
-        // SAFETY: what `create` registered; when it returns nobody is in the functions.
+        // SAFETY: what `create` registered; when it returns nobody is in the functions, except
+        // this thread perhaps, and each call keeps them.
         unsafe {
             sys::proc_remove(self.entry);
-            drop(Box::from_raw(self.functions));
+            drop(Arc::from_raw(self.functions));
         }
+    }
+}
+
+/// The functions of a file, kept for a call: they may remove their own file.
+///
+/// # Safety
+/// `data` is what a file was made with that is not removed yet.
+unsafe fn kept(data: *mut c_void) -> Arc<Functions> {
+    let functions = data.cast::<Functions>().cast_const();
+    // SAFETY: the caller's: the file has one count of it.
+    unsafe {
+        Arc::increment_strong_count(functions);
+        Arc::from_raw(functions)
     }
 }
 
 unsafe extern "C-unwind" fn call_show(seq: *mut SeqFile, data: *mut c_void) -> c_int {
     // SAFETY: the host's promise: a structure for this call, and what the file was made with.
-    let (text, functions) = unsafe { (&mut *seq, &*data.cast::<Functions>()) };
+    let (text, functions) = unsafe { (&mut *seq, kept(data)) };
     match (functions.show)(&mut Text(text)) {
         Ok(()) => 0,
         Err(errno) => -errno.raw(),

@@ -146,3 +146,31 @@ fn all_are_unloaded_users_first() {
     let order: Vec<i64> = record::take().into_iter().map(|(_, n)| n).collect();
     assert_eq!(order, [4, 3, 2, 1, 0]);
 }
+
+#[test]
+fn a_virtual_file_removes_itself() {
+    const ONCE: &str = r#"
+        #include <modfs/proc.h>
+        static struct proc_dir_entry *entry;
+        static int show(struct seq_file *seq, void *data __maybe_unused)
+        {
+            proc_remove(entry);
+            seq_puts(seq, "once\n");
+            return 0;
+        }
+        int init_module(void)
+        {
+            entry = modfs_proc_create("once", 0, show, NULL, NULL);
+            return entry ? 0 : -EEXIST;
+        }
+    "#;
+    let host = host();
+    load(&host, "once", &common::module(ONCE), &[]);
+    let file = device::open_in(&host, "proc", "once").expect("open");
+    assert_eq!(device::read_all(&*file).as_deref(), Ok("once\n"));
+    let again = device::open_in(&host, "proc", "once");
+    assert_eq!(again.err(), Some(Errno::ENOENT));
+    drop(file);
+    unload(&host, "once");
+    assert!(!logged(&host, "left virtual file once"));
+}

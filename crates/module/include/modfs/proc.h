@@ -35,7 +35,10 @@ extern struct proc_dir_entry *modfs_proc_create(
 	const char *name, umode_t mode, int (*show)(struct seq_file *, void *),
 	ssize_t (*store)(void *data, const char *text, size_t len), void *data);
 
-/* Both return when nobody is in `show` or `store` any more. `parent` must be NULL. */
+/*
+ * Both return when nobody else is in `show` or `store` any more; the functions may remove their own
+ * file. `parent` must be NULL.
+ */
 extern void remove_proc_entry(const char *name, struct proc_dir_entry *parent);
 extern void proc_remove(struct proc_dir_entry *entry);
 

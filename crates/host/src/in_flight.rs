@@ -1,5 +1,5 @@
-//! Opens of a device that are under way: taking its registration back waits for them, since what
-//! it was registered with may be gone thereafter.
+//! Calls in flight into what a module registered: taking the registration back waits for them,
+//! since what it was registered with may be gone thereafter.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
@@ -7,37 +7,37 @@ use std::thread::{self, ThreadId};
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
-    /// Who is in an open, once for each.
+    /// Who is in a call, once for each.
     inside: Vec<ThreadId>,
 }
 
 /// Of one registration.
 #[derive(Debug, Default)]
-pub(crate) struct Opens {
+pub(crate) struct InFlight {
     state: Mutex<State>,
     left: Condvar,
 }
 
-/// An open that is under way.
-pub(crate) struct Opening<'a>(&'a Opens);
+/// A call in flight, until this is dropped.
+pub(crate) struct Entered<'a>(&'a InFlight);
 
-impl Opens {
+impl InFlight {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins one, unless the registration has been taken back.
-    pub(crate) fn begin(&self) -> Option<Opening<'_>> {
+    pub(crate) fn enter(&self) -> Option<Entered<'_>> {
         let mut state = self.lock();
         if state.closed {
             return None;
         }
         state.inside.push(thread::current().id());
-        Some(Opening(self))
+        Some(Entered(self))
     }
 
-    /// Lets none begin any more, and waits for those of other threads: a device may take its own
-    /// registration back while it is opened.
+    /// Lets none begin any more, and waits for those of other threads: a module may take a
+    /// registration back while it is called for it.
     pub(crate) fn close(&self) {
         let own = thread::current().id();
         let mut state = self.lock();
@@ -51,7 +51,7 @@ impl Opens {
     }
 }
 
-impl Drop for Opening<'_> {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let own = thread::current().id();
         let mut state = self.0.lock();
@@ -69,19 +69,19 @@ mod tests {
 
     #[test]
     fn closing_waits_for_others_and_not_for_itself() {
-        let opens = Opens::default();
-        let own = opens.begin().expect("open");
-        opens.close();
-        assert!(opens.begin().is_none());
+        let calls = InFlight::default();
+        let own = calls.enter().expect("a call");
+        calls.close();
+        assert!(calls.enter().is_none());
         drop(own);
 
-        let opens = Opens::default();
-        let opening = opens.begin().expect("open");
+        let calls = InFlight::default();
+        let call = calls.enter().expect("a call");
         thread::scope(|scope| {
-            let closing = scope.spawn(|| opens.close());
+            let closing = scope.spawn(|| calls.close());
             thread::sleep(Duration::from_millis(50));
             assert!(!closing.is_finished());
-            drop(opening);
+            drop(call);
         });
     }
 }

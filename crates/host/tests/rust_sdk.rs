@@ -338,3 +338,16 @@ fn built_by_another_compiler() {
     load(&host, "kit", &rust("kit"), &[]);
     unload(&host, "kit");
 }
+
+#[test]
+fn a_file_that_removes_itself() {
+    let host = kit(&[]);
+    for round in 1..=100 {
+        assert_eq!(does(&host, "kit_once"), 0);
+        let file = open_in(&host, "proc", "once").expect("open");
+        assert_eq!(read_all(&*file).as_deref(), Ok("alive"));
+        assert_eq!(does(&host, "kit_drops"), round);
+        assert_eq!(open_in(&host, "proc", "once").err(), Some(Errno::ENOENT));
+    }
+    unload(&host, "kit");
+}

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::memory::{Counting, allocated, held, resident_kib};
+use common::memory::{Counting, allocated, cycles, held, resident_kib};
 use common::{Build, exit, function, host, init, map, unmap};
 use modfs_host::{Host, Level};
 
@@ -53,16 +53,6 @@ const USER: &str = "
     int init_module(void) { return cycle_call(40) == 42 ? 0 : -EINVAL; }
     void cleanup_module(void) {}
 ";
-
-fn cycles() -> u32 {
-    let asked = std::env::var("MODFS_CYCLES").ok();
-    let usual = if cfg!(debug_assertions) {
-        10_000
-    } else {
-        100_000
-    };
-    asked.map_or(usual, |n| n.parse().expect("MODFS_CYCLES is a number"))
-}
 
 fn cycle(host: &Host, objects: &[Vec<u8>; 2], loud: bool) {
     let [module, user] = objects;

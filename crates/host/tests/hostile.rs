@@ -98,14 +98,20 @@ fn every_truncation_of_a_module_in_rust() {
     truncations(&rust("plugin"));
 }
 
-fn truncations(sample: &[u8]) {
-    let _alone = alone();
+/// A host with what the samples import.
+fn host_of_plugins() -> Host {
     let host = host();
     host.export(&[HostExport::function(
         "plugin_total_add",
         unused as *const (),
     )])
     .expect("export");
+    host
+}
+
+fn truncations(sample: &[u8]) {
+    let _alone = alone();
+    let host = host_of_plugins();
     for length in 0..sample.len() {
         let result = tried(&host, &sample[..length], &|| format!("{length} bytes"));
         refused(result, Errno::ENOEXEC, "");
@@ -116,12 +122,7 @@ fn truncations(sample: &[u8]) {
 
 fn random_flips(object: &[u8], seed: u64) {
     let _alone = alone();
-    let host = host();
-    host.export(&[HostExport::function(
-        "plugin_total_add",
-        unused as *const (),
-    )])
-    .expect("export");
+    let host = host_of_plugins();
     let mut random = Random(seed);
     let mut refusals = 0;
     for round in 0..FLIPS {

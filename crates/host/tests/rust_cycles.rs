@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::memory::{Counting, allocated_by_all, held, malloced, resident_kib};
+use common::memory::{Counting, allocated_by_all, cycles, held, malloced, resident_kib};
 use common::rust::rust;
 use common::{call, exit, function, host, init, map, refused, unmap};
 use modfs_core::Errno;
@@ -18,16 +18,6 @@ static COUNTING: Counting = Counting;
 
 /// Until the lines of the panics have taken the place of all others in the log.
 const WARM_UP: u32 = 3000;
-
-fn cycles() -> u32 {
-    let asked = std::env::var("MODFS_CYCLES").ok();
-    let usual = if cfg!(debug_assertions) {
-        10_000
-    } else {
-        100_000
-    };
-    asked.map_or(usual, |n| n.parse().expect("MODFS_CYCLES is a number"))
-}
 
 /// Another thread, whose thread-local values have to go too.
 struct Other {

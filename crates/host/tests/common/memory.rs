@@ -26,6 +26,17 @@ pub(crate) fn allocated_by_all() -> i64 {
     ALL.load(Ordering::Relaxed)
 }
 
+/// How often to load and unload: `MODFS_CYCLES`, or what an unoptimized build has time for.
+pub(crate) fn cycles() -> u32 {
+    let asked = std::env::var("MODFS_CYCLES").ok();
+    let usual = if cfg!(debug_assertions) {
+        10_000
+    } else {
+        100_000
+    };
+    asked.map_or(usual, |n| n.parse().expect("MODFS_CYCLES is a number"))
+}
+
 /// Bytes in use of malloc(3), by which modules allocate.
 pub(crate) fn malloced() -> usize {
     // SAFETY: it only counts.

@@ -52,7 +52,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         assert!(
             object
                 .global(import.name)
-                .is_none_or(|s| s.place != Place::Undefined)
+                .is_none_or(|at| symbols[at].place != Place::Undefined)
         );
     }
     for (name, _) in object.versions() {

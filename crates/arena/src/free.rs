@@ -1,20 +1,24 @@
 //! The free ranges of a region.
 
-use std::collections::BTreeMap;
-
-/// Free ranges by offset; no two touch.
+/// Free ranges; no two touch.
 #[derive(Debug)]
 pub(crate) struct FreeList {
-    ranges: BTreeMap<u64, u64>,
+    /// (start, length), sorted: there are few, and most changes are of one in its place.
+    ranges: Vec<(u64, u64)>,
     size: u64,
     total: u64,
 }
 
 impl FreeList {
+    /// Room for so many ranges is always there.
+    const KEPT: usize = 16;
+
     /// Everything from 0 to `size` is free.
     pub(crate) fn new(size: u64) -> FreeList {
+        let mut ranges = Vec::with_capacity(FreeList::KEPT);
+        ranges.push((0, size));
         FreeList {
-            ranges: BTreeMap::from([(0, size)]),
+            ranges,
             size,
             total: size,
         }
@@ -27,7 +31,7 @@ impl FreeList {
 
     /// From here on to the end everything is free.
     pub(crate) fn tail(&self) -> u64 {
-        match self.ranges.last_key_value() {
+        match self.ranges.last() {
             Some((start, len)) if start + len == self.size => *start,
             _ => self.size,
         }
@@ -35,23 +39,31 @@ impl FreeList {
 
     /// The free ranges, as (start, length).
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.ranges.iter().map(|(start, len)| (*start, *len))
+        self.ranges.iter().copied()
     }
 
     /// Takes the lowest `size` bytes that fit at a multiple of `align`: low, so that the end of
     /// the region can be given back.
     pub(crate) fn take(&mut self, size: u64, align: u64) -> Option<u64> {
-        let fits = |(start, len): (&u64, &u64)| {
+        let fits = |(start, len): &(u64, u64)| {
             let at = start.next_multiple_of(align);
-            (at.checked_add(size)? <= start + len).then_some((*start, *len, at))
+            (at.checked_add(size)? <= start + len).then_some(at)
         };
-        let (start, len, at) = self.ranges.iter().find_map(fits)?;
-        self.ranges.remove(&start);
-        if at > start {
-            self.ranges.insert(start, at - start);
-        }
-        if at + size < start + len {
-            self.ranges.insert(at + size, start + len - at - size);
+        let mut found = self.ranges.iter().enumerate();
+        let (index, at) = found.find_map(|(index, range)| Some((index, fits(range)?)))?;
+        let (start, len) = self.ranges[index];
+        let before = (start, at - start);
+        let after = (at + size, start + len - at - size);
+        match (before.1 > 0, after.1 > 0) {
+            (true, true) => {
+                self.ranges[index] = before;
+                self.ranges.insert(index + 1, after);
+            }
+            (true, false) => self.ranges[index] = before,
+            (false, true) => self.ranges[index] = after,
+            (false, false) => {
+                self.ranges.remove(index);
+            }
         }
         self.total -= size;
         Some(at)
@@ -60,16 +72,31 @@ impl FreeList {
     /// Gives a range back that was taken.
     pub(crate) fn give(&mut self, at: u64, size: u64) {
         self.total += size;
-        let (mut start, mut end) = (at, at + size);
-        if let Some((before, len)) = self.ranges.range(..at).next_back()
-            && before + len == at
-        {
-            start = *before;
+        let next = self.ranges.partition_point(|(start, _)| *start < at);
+        let end = at + size;
+        let joins_before = next > 0 && self.ranges[next - 1].0 + self.ranges[next - 1].1 == at;
+        let joins_after = self
+            .ranges
+            .get(next)
+            .is_some_and(|(start, _)| *start == end);
+        match (joins_before, joins_after) {
+            (true, true) => {
+                self.ranges[next - 1].1 += size + self.ranges[next].1;
+                self.ranges.remove(next);
+                self.shrink();
+            }
+            (true, false) => self.ranges[next - 1].1 += size,
+            (false, true) => self.ranges[next] = (at, size + self.ranges[next].1),
+            (false, false) => self.ranges.insert(next, (at, size)),
         }
-        if let Some(len) = self.ranges.remove(&end) {
-            end += len;
+    }
+
+    /// A time of many ranges leaves no memory behind.
+    fn shrink(&mut self) {
+        let count = self.ranges.len();
+        if self.ranges.capacity() > FreeList::KEPT.max(count * 4) {
+            self.ranges.shrink_to(FreeList::KEPT.max(count * 2));
         }
-        self.ranges.insert(start, end - start);
     }
 }
 

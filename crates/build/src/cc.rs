@@ -13,13 +13,14 @@ pub(crate) struct Compiler<'a> {
     options: &'a Options,
 }
 
-/// For every object: no library, reachable from anywhere, and with frames that a call trace of
-/// a fault can follow.
-const FLAGS: [&str; 12] = [
+/// For every object: no library, reachable from anywhere, calls of imports straight by the
+/// module's own table of addresses, and frames that a call trace of a fault can follow.
+const FLAGS: [&str; 13] = [
     "-std=gnu11",
     "-O2",
     "-ffreestanding",
     "-fPIC",
+    "-fno-plt",
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",
     "-fno-omit-frame-pointer",

@@ -154,6 +154,7 @@ impl Watchers {
         let mut perf = self.perf.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(map) = &mut *perf {
             let lines: String = linked
+                .image
                 .functions
                 .list()
                 .into_iter()

@@ -26,18 +26,25 @@ struct Function<'a> {
 impl Functions {
     /// Those of a linked object.
     pub(crate) fn of(object: &Object<'_>, layout: &Layout, bases: &[u64; PARTS]) -> Functions {
-        let mut bytes = Vec::new();
-        for (index, symbol) in object.symbols().iter().enumerate() {
-            if !matches!(symbol.place, Place::Section(_)) || symbol.name.is_empty() {
-                continue;
-            }
-            let Some((part @ (Part::Text | Part::InitText), offset)) = layout.symbol(object, index)
-            else {
-                continue;
-            };
+        let functions = || {
+            object.defined().filter_map(|(index, symbol)| {
+                if !matches!(symbol.place, Place::Section(_)) || symbol.name.is_empty() {
+                    return None;
+                }
+                match layout.symbol(object, index)? {
+                    (part @ (Part::Text | Part::InitText), offset) => {
+                        Some((symbol, bases[part as usize] + offset))
+                    }
+                    _ => None,
+                }
+            })
+        };
+        let size = functions().map(|(symbol, _)| symbol.name.len() + 9).sum();
+        let mut bytes = Vec::with_capacity(size);
+        for (symbol, address) in functions() {
             let local = if symbol.bind == Bind::Local { LOCAL } else { 0 };
             let size = u32::try_from(symbol.size).unwrap_or(0) & !LOCAL;
-            bytes.extend_from_slice(&((bases[part as usize] + offset) as u32).to_le_bytes());
+            bytes.extend_from_slice(&(address as u32).to_le_bytes());
             bytes.extend_from_slice(&(size | local).to_le_bytes());
             bytes.extend_from_slice(symbol.name.as_bytes());
             bytes.push(0);

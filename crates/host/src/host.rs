@@ -5,12 +5,11 @@ use crate::chrdev::Chrdevs;
 use crate::debug::{Shown, Watchers};
 use crate::exports::{self, HostExport};
 use crate::fault;
-use crate::functions::Functions;
 use crate::helper::Helper;
 use crate::image::Image;
 use crate::locals::Locals;
 use crate::log::{Level, Log, Record};
-use crate::params::{Param, Strings};
+use crate::params::Params;
 use crate::procfs::Procs;
 use crate::stubs::Stubs;
 use modfs_arena::Arena;
@@ -30,9 +29,7 @@ pub(crate) struct Loaded {
     pub(crate) image: Option<Arc<Image>>,
     /// The section `.modinfo`.
     pub(crate) info: Box<[u8]>,
-    pub(crate) functions: Arc<Functions>,
-    pub(crate) params: Arc<Vec<Param>>,
-    pub(crate) strings: Arc<Strings>,
+    pub(crate) params: Arc<Params>,
     pub(crate) owner: Arc<Owner>,
     /// What gdb was told of it.
     pub(crate) shown: Option<Shown>,
@@ -331,11 +328,15 @@ impl Host {
 }
 
 /// Reads a whole file, with as few system calls as will do: a module is read in less time than
-/// these take.
+/// these take. To be told that a small file has ended costs less than to ask for its size.
 fn read(file: &Path) -> io::Result<Vec<u8>> {
+    const SMALL: usize = 8 << 10;
     let mut file = File::open(file)?;
-    let size = file.metadata()?.len();
-    let mut bytes = vec![0; usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    file.read_exact(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(SMALL);
+    file.by_ref().take(SMALL as u64).read_to_end(&mut bytes)?;
+    if bytes.len() == SMALL {
+        file.read_to_end(&mut bytes)?;
+    }
+    bytes.shrink_to_fit();
     Ok(bytes)
 }

@@ -6,8 +6,8 @@ use crate::params::Param;
 use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
 use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
-use modfs_link::{Import, Layout, PARTS, Part, Provided, Staging};
-use modfs_object::{Bind, Error as ObjectError, Modinfo, Object, Place};
+use modfs_link::{GOT, Import, Layout, PARTS, Part, Provided, Staging};
+use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
@@ -29,6 +29,7 @@ pub(crate) struct Image {
     pub(crate) constructors: Vec<u64>,
     /// In the order to call them.
     pub(crate) destructors: Vec<u64>,
+    pub(crate) functions: Functions,
 }
 
 /// What linking gives besides the image.
@@ -36,7 +37,6 @@ pub(crate) struct Linked {
     pub(crate) image: Image,
     /// The section `.modinfo`.
     pub(crate) info: Box<[u8]>,
-    pub(crate) functions: Functions,
     pub(crate) params: Vec<Param>,
     pub(crate) exports: Vec<Export>,
 }
@@ -130,11 +130,8 @@ impl Drop for Spare<'_> {
 /// each module whose symbols it uses.
 pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Linked, Refusal> {
     let object = Object::parse(bytes, modfs_object::EM_X86_64).map_err(not_an_object)?;
-    let info_bytes: Box<[u8]> = object
-        .section_named(".modinfo")
-        .map_or(&[][..], |s| s.data)
-        .into();
-    let info = Modinfo::parse(&info_bytes);
+    let info_bytes = object.section_named(".modinfo").map_or(&[][..], |s| s.data);
+    let info = Modinfo::parse(info_bytes);
     check_vermagic(&info)?;
     check_rustc(&info)?;
     let layout = Layout::new(&object, &PROVIDED).map_err(not_linkable)?;
@@ -156,14 +153,7 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
         let (part, offset) = layout.symbol(&object, symbol)?;
         Some(bases[part as usize] + offset)
     };
-    let entry = |wanted: &str| {
-        // By the place first: most symbols of a large module are imports.
-        let found = object
-            .symbols()
-            .iter()
-            .position(|s| s.place != Place::Undefined && s.bind != Bind::Local && s.name == wanted);
-        found.and_then(address_of).unwrap_or(0)
-    };
+    let entry = |name: &str| object.global(name).and_then(address_of).unwrap_or(0);
     let mut destructors = functions(true);
     destructors.reverse();
     let exports = object.exports().into_iter().filter_map(|export| {
@@ -189,10 +179,10 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
                 .map_or(0, |(part, offset)| bases[part as usize] + offset),
             core,
             init: Mutex::new(init),
+            functions: Functions::of(&object, &layout, &bases),
             bases,
         },
-        info: info_bytes,
-        functions: Functions::of(&object, &layout, &bases),
+        info: info_bytes.into(),
     };
     publish(&linked.image, &object, &layout, staging, id, name)?;
     Ok(linked)
@@ -223,7 +213,7 @@ fn not_linkable(errors: Vec<modfs_link::Error>) -> Refusal {
 /// More lines than this help nobody.
 const MOST_REASONS: usize = 32;
 
-fn check_vermagic(info: &Modinfo) -> Result<(), Refusal> {
+fn check_vermagic(info: &Modinfo<'_>) -> Result<(), Refusal> {
     match info.get("vermagic") {
         Some(found) if found != VERMAGIC => Err(Refusal::new(
             Errno::ENOEXEC,
@@ -236,7 +226,7 @@ fn check_vermagic(info: &Modinfo) -> Result<(), Refusal> {
     }
 }
 
-fn check_rustc(info: &Modinfo) -> Result<(), Refusal> {
+fn check_rustc(info: &Modinfo<'_>) -> Result<(), Refusal> {
     match info.get("rustc") {
         Some(found) if found != RUSTC => Err(Refusal::new(
             Errno::ENOEXEC,
@@ -264,13 +254,19 @@ impl Imports {
     }
 }
 
-fn resolve(host: &Shared, id: Id, object: &Object<'_>, info: &Modinfo) -> Result<Imports, Refusal> {
+fn resolve(
+    host: &Shared,
+    id: Id,
+    object: &Object<'_>,
+    info: &Modinfo<'_>,
+) -> Result<Imports, Refusal> {
     let gpl = info.is_gpl_compatible();
     let mut versions = object.versions();
     versions.sort_unstable();
-    let is_ours =
-        |name: &str| name == "_GLOBAL_OFFSET_TABLE_" || PROVIDED.iter().any(|p| p.name == name);
-    let most = object.symbols().len();
+    let is_ours = |name: &str| {
+        name.starts_with('_') && (name == GOT || PROVIDED.iter().any(|p| p.name == name))
+    };
+    let most = object.imports().len();
     let (mut imports, mut names) = (Vec::with_capacity(most), Vec::with_capacity(most));
     for (index, symbol) in object.imports().filter(|(_, symbol)| !is_ours(symbol.name)) {
         imports.push((index, symbol.bind));
@@ -501,9 +497,8 @@ fn publish(
             }
         }
     }
-    for (index, symbol) in object.imports() {
-        if symbol.name == PROVIDED[0].name
-            && let Some((_, offset)) = layout.symbol(object, index)
+    for (index, offset) in layout.extras() {
+        if object.symbols()[index].name == PROVIDED[0].name
             && let Some(data) = &image.core[Part::Data as usize]
         {
             data.write(offset, &cstruct::module_struct(id.get(), name))

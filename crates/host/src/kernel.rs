@@ -5,7 +5,7 @@ use crate::call::{Failure, Owner, call};
 use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
 use crate::log::Level;
-use crate::params::{self, Strings, Value};
+use crate::params::{self, Params, Value};
 use crate::{oops, params::Param};
 use modfs_core::{
     Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
@@ -19,8 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 struct Start {
     owner: Arc<Owner>,
     image: Arc<Image>,
-    params: Arc<Vec<Param>>,
-    strings: Arc<Strings>,
+    params: Arc<Params>,
 }
 
 impl Shared {
@@ -100,9 +99,7 @@ impl Shared {
                 object: Some(object),
                 image: Some(Arc::new(linked.image)),
                 info: linked.info,
-                functions: Arc::new(linked.functions),
-                params: Arc::new(linked.params),
-                strings: Arc::default(),
+                params: Arc::new(Params::new(linked.params)),
                 owner: Arc::new(owner),
                 shown,
             };
@@ -128,7 +125,6 @@ impl Shared {
             owner: loaded.owner.clone(),
             image: loaded.image.clone().ok_or(Errno::ENOENT)?,
             params: loaded.params.clone(),
-            strings: loaded.strings.clone(),
         })
     }
 
@@ -136,8 +132,8 @@ impl Shared {
     /// wrong.
     fn prepare(&self, id: Id, module: &str, args: &InitArgs) -> Result<Start, Refusal> {
         let start = self.start_of(id)?;
-        for (param, values) in self.parse(module, &start.params, args)? {
-            start.strings.store(&start.image, param, values)?;
+        for (param, values) in self.parse(module, &start.params.list, args)? {
+            start.params.store(&start.image, param, values)?;
         }
         Ok(start)
     }
@@ -266,11 +262,11 @@ impl Shared {
         &self,
         module: &str,
         name: &str,
-    ) -> Result<(Param, Arc<Image>, Arc<Strings>, State), Refusal> {
+    ) -> Result<(Param, Arc<Image>, Arc<Params>, State), Refusal> {
         let found = self.look(module, |loaded, state| {
-            let param = loaded.params.iter().find(|p| p.name == name)?;
+            let param = loaded.params.list.iter().find(|p| p.name == name)?;
             let image = loaded.image.clone()?;
-            Some((param.clone(), image, loaded.strings.clone(), state))
+            Some((param.clone(), image, loaded.params.clone(), state))
         });
         found
             .flatten()
@@ -410,8 +406,11 @@ impl Kernel for Shared {
     }
 
     fn info(&self, module: &str) -> Vec<(String, String)> {
-        let info = self.look(module, |loaded, _| Modinfo::parse(&loaded.info));
-        info.map(|info| info.entries().to_vec()).unwrap_or_default()
+        let info = self.look(module, |loaded, _| {
+            let owned = |(tag, value): (&str, &str)| (tag.to_owned(), value.to_owned());
+            Modinfo::parse(&loaded.info).entries().map(owned).collect()
+        });
+        info.unwrap_or_default()
     }
 
     fn parameters(&self, module: &str) -> Vec<Parameter> {
@@ -427,6 +426,7 @@ impl Kernel for Shared {
         };
         // Not those whose variables were for init only.
         params
+            .list
             .iter()
             .filter(|param| param.is_there(&image))
             .map(one)
@@ -439,7 +439,7 @@ impl Kernel for Shared {
     }
 
     fn set_parameter(&self, module: &str, name: &str, value: &str) -> Result<(), Refusal> {
-        let (param, image, strings, state) = self.find_parameter(module, name)?;
+        let (param, image, params, state) = self.find_parameter(module, name)?;
         if param.mode & 0o222 == 0 {
             let text = format!("{module}: parameter {name} cannot be changed");
             return Err(Refusal::new(Errno::EPERM, text));
@@ -448,7 +448,7 @@ impl Kernel for Shared {
             let text = format!("{module} is {state}: give the parameter to init");
             return Err(Refusal::new(Errno::EBUSY, text));
         }
-        strings.store(&image, &param, param.parse(Some(value))?)
+        params.store(&image, &param, param.parse(Some(value))?)
     }
 
     fn request(&self, name: &str) -> Result<(), Refusal> {

@@ -124,12 +124,13 @@ fn locate(host: &Shared, address: u64) -> (String, Option<Id>) {
         let image = loaded.image.as_ref()?;
         image
             .has_code(address)
-            .then(|| (id, module.name().clone(), loaded.functions.clone()))
+            .then(|| (id, module.name().clone(), image.clone()))
     });
     drop(modules);
     match found {
-        Some((id, name, functions)) => {
-            let place = functions
+        Some((id, name, image)) => {
+            let place = image
+                .functions
                 .place(address)
                 .unwrap_or_else(|| format!("{address:#018x}"));
             (format!("{place} [{name}]"), Some(id))

@@ -5,7 +5,7 @@ use crate::image::Image;
 use modfs_core::{Errno, NAME_MAX, Refusal};
 use modfs_link::{Layout, PARTS, Part, Staging};
 use modfs_object::Object;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::{Mutex, PoisonError};
 
@@ -299,12 +299,21 @@ fn parse_tag(tag: &str, bytes: u32) -> Option<(Type, u32, u32)> {
     (min <= max && max > 0 && fits).then_some((kind, min, max))
 }
 
-/// Strings that parameters point at, by the pointer's address.
-#[derive(Debug, Default)]
-pub(crate) struct Strings(Mutex<HashMap<u64, CString>>);
+/// The parameters of a module.
+#[derive(Debug)]
+pub(crate) struct Params {
+    pub(crate) list: Vec<Param>,
+    /// What those of type string point at, by the pointer's address.
+    strings: Mutex<BTreeMap<u64, CString>>,
+}
 
-impl Strings {
-    /// Stores checked values.
+impl Params {
+    pub(crate) fn new(list: Vec<Param>) -> Params {
+        let strings = Mutex::default();
+        Params { list, strings }
+    }
+
+    /// Stores checked values of one of them.
     pub(crate) fn store(
         &self,
         image: &Image,
@@ -321,7 +330,7 @@ impl Strings {
                     write(image, param, address, &pointer)?;
                     // The string that was there before goes only now, when nothing points at
                     // it any more.
-                    let mut strings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut strings = self.strings.lock().unwrap_or_else(PoisonError::into_inner);
                     strings.insert(address, string);
                 }
             }

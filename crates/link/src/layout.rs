@@ -11,9 +11,10 @@ use modfs_object::{Object, Place, Section, SectionKind, SymbolKind};
 /// A part of an image: sections that are mapped alike and live equally long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Code.
+    /// Code, and the global offset table, so that a module that needs one need not have constants
+    /// for it.
     Text,
-    /// Constants, including those that relocation writes, and the global offset table.
+    /// Constants, including those that relocation writes.
     Rodata,
     /// Variables.
     Data,
@@ -68,7 +69,7 @@ impl Part {
         }
         let name = section.name;
         // Read from the file, or by nobody.
-        if matches!(name, ".modinfo" | "__versions") || (name == EH_FRAME && !unwinds) {
+        if is_for_loader(name) || (name == EH_FRAME && !unwinds) {
             return None;
         }
         let init = [".init.text", ".init.data", ".init.rodata"]
@@ -79,7 +80,6 @@ impl Part {
             || name.starts_with(".data.rel.ro")
             || name.starts_with(".init_array")
             || name.starts_with(".fini_array")
-            || name.starts_with("__ksymtab")
             || name == "__param";
         Some(match (section.exec, constant, init) {
             (true, _, false) => Part::Text,
@@ -90,6 +90,13 @@ impl Part {
             (false, false, true) => Part::InitData,
         })
     }
+}
+
+/// What a module says of itself and of its exports; its own code never looks there.
+fn is_for_loader(name: &str) -> bool {
+    matches!(name, ".modinfo" | "__versions")
+        || name.starts_with("__ksymtab")
+        || name.starts_with("__kcrctab")
 }
 
 const EH_FRAME: &str = ".eh_frame";
@@ -170,7 +177,7 @@ pub struct Layout {
     /// Common and provided symbols, in `Data`, sorted by symbol.
     extras: Vec<Extra>,
     got: Got,
-    /// Offset of the table in `Rodata`.
+    /// Offset of the table in `Text`.
     got_offset: u64,
 }
 
@@ -199,9 +206,16 @@ impl Layout {
     ) -> Result<(Layout, Vec<Error>), Error> {
         let mut builder = Builder::new();
         let mut places = alloc::vec![None; object.sections().len()];
-        let unwinds = object
-            .imports()
-            .any(|(_, symbol)| symbol.name == PERSONALITY);
+        let (mut unwinds, mut wanted) = (false, Vec::new());
+        for (index, symbol) in object.imports() {
+            unwinds |= symbol.name == PERSONALITY;
+            if symbol.kind == SymbolKind::Ifunc {
+                return Err(Error::Ifunc(symbol.name.to_string()));
+            }
+            if let Some(provided) = provided.iter().find(|p| p.name == symbol.name) {
+                wanted.push((index, provided.size, 64));
+            }
+        }
         // What has bytes before what is zero: then the zeros need not be written.
         for kind in [SectionKind::Bytes, SectionKind::Zeros] {
             for (index, section) in object.sections().iter().enumerate() {
@@ -229,29 +243,28 @@ impl Layout {
             }
         }
         let got_bytes = builder.got.symbols.len() as u64 * 8;
-        // The table is filled, so it must come before any zeros of `Rodata`: there are none, a
+        // The table is filled, so it must come before any zeros of `Text`: there are none, a
         // section without bytes is writable or pointless; one that is pointless is filled.
-        let got_offset = builder.add(Part::Rodata, got_bytes, 8, true, "GOT")?;
-        let mut extras = Vec::new();
-        for (index, symbol) in object.symbols().iter().enumerate() {
+        let got_offset = builder.add(Part::Text, got_bytes, 8, true, "GOT")?;
+        for (index, symbol) in object.defined() {
             if symbol.kind == SymbolKind::Ifunc {
                 return Err(Error::Ifunc(symbol.name.to_string()));
             }
-            let (size, align) = match symbol.place {
-                Place::Common => (symbol.size, symbol.value.max(1)),
-                Place::Undefined => match provided.iter().find(|p| p.name == symbol.name) {
-                    Some(provided) => (provided.size, 64),
-                    None => continue,
-                },
-                _ => continue,
-            };
+            if symbol.place == Place::Common {
+                wanted.push((index, symbol.size, symbol.value.max(1)));
+            }
+        }
+        wanted.sort_unstable();
+        let mut extras = Vec::with_capacity(wanted.len());
+        for (index, size, align) in wanted {
+            let name = object.symbols()[index].name;
             if !align.is_power_of_two() {
                 return Err(Error::Alignment {
-                    section: symbol.name.to_string(),
+                    section: name.to_string(),
                     align,
                 });
             }
-            let offset = builder.add(Part::Data, size, align, false, symbol.name)?;
+            let offset = builder.add(Part::Data, size, align, false, name)?;
             extras.push(Extra {
                 symbol: index,
                 offset,
@@ -297,6 +310,12 @@ impl Layout {
             }
             Place::Absolute => None,
         }
+    }
+
+    /// The symbols that are in no section, common and provided ones: their index, and their
+    /// offset in [`Part::Data`].
+    pub fn extras(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.extras.iter().map(|extra| (extra.symbol, extra.offset))
     }
 
     /// Where the table of frames is, ended by a zero, of a module that unwinds.

@@ -22,4 +22,4 @@ mod link;
 pub use arch::{Apply, Arch, Need, Values, x86_64};
 pub use error::Error;
 pub use layout::{Extent, Layout, PARTS, Part, Provided};
-pub use link::{Import, Staging, SymbolValue, link};
+pub use link::{GOT, Import, Staging, SymbolValue, link};

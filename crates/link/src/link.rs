@@ -88,9 +88,12 @@ impl Staging {
     }
 }
 
+/// What code calls the global offset table itself.
+pub const GOT: &str = "_GLOBAL_OFFSET_TABLE_";
+
 /// Links an object: fills `staging` with the image's bytes, relocated for `bases`, the address
-/// of each part. `import` gives the value of the import at a symbol index; a weak one that it
-/// does not know becomes 0.
+/// of each part. `import` gives the value of the import at a symbol index, and is asked for them in
+/// order; a weak one that it does not know becomes 0, and [`GOT`] what it names.
 ///
 /// # Errors
 /// Everything that is wrong, up to 256 errors, see [`Error`]; what is staged then is to be thrown
@@ -129,32 +132,42 @@ impl<'a> Linker<'a> {
                 near: Some(address),
             })
         };
-        let got = bases[Part::Rodata as usize] + layout.got().1;
+        let got = bases[Part::Text as usize] + layout.got().1;
         let mut kept = Kept::default();
-        let value = |(index, symbol): (usize, &modfs_object::Symbol<'_>)| {
-            if let Some((part, offset)) = layout.symbol(object, index) {
-                return own(bases[part as usize] + offset);
-            }
-            match symbol.place {
-                Place::Absolute => own(symbol.value),
-                // The null symbol: a relocation against it is about the addend alone.
-                Place::Undefined if index == 0 => own(0),
-                Place::Undefined if symbol.name == "_GLOBAL_OFFSET_TABLE_" => own(got),
-                Place::Undefined => match import(index) {
-                    Some(import) => SymbolValue::At(import),
-                    None if symbol.bind == Bind::Weak => own(0),
-                    None => SymbolValue::Nowhere,
-                },
-                Place::Section(at) if object.sections()[at].discarded => {
-                    let copy = kept.copy(object, layout, symbol.name);
-                    copy.map_or(SymbolValue::Nowhere, |(part, offset)| {
-                        own(bases[part as usize] + offset)
-                    })
+        let mut values = alloc::vec![SymbolValue::Nowhere; object.symbols().len()];
+        // The null symbol: a relocation against it is about the addend alone.
+        if let Some(null) = values.first_mut() {
+            *null = own(0);
+        }
+        for (index, symbol) in object.defined() {
+            let place = match symbol.place {
+                Place::Absolute => {
+                    values[index] = own(symbol.value);
+                    continue;
                 }
-                Place::Section(_) | Place::Common => SymbolValue::Nowhere,
+                Place::Section(at) if object.sections()[at].discarded => {
+                    kept.copy(object, layout, symbol.name)
+                }
+                _ => layout.symbol(object, index),
+            };
+            if let Some((part, offset)) = place {
+                values[index] = own(bases[part as usize] + offset);
             }
-        };
-        let values = object.symbols().iter().enumerate().map(value).collect();
+        }
+        for (index, symbol) in object.imports() {
+            values[index] = if let Some(import) = import(index) {
+                SymbolValue::At(import)
+            } else if symbol.name == GOT {
+                own(got)
+            } else if symbol.bind == Bind::Weak {
+                own(0)
+            } else {
+                SymbolValue::Nowhere
+            };
+        }
+        for (index, offset) in layout.extras() {
+            values[index] = own(bases[Part::Data as usize] + offset);
+        }
         Linker {
             object,
             layout,
@@ -193,7 +206,7 @@ impl<'a> Linker<'a> {
 
     fn fill_got(&mut self, staging: &mut Staging) {
         let (entries, offset) = self.layout.got();
-        let table = &mut staging.parts[Part::Rodata as usize][offset as usize..];
+        let table = &mut staging.parts[Part::Text as usize][offset as usize..];
         for (symbol, entry) in entries.symbols.iter().zip(table.chunks_exact_mut(8)) {
             // A symbol without a value is reported where it is used.
             if let SymbolValue::At(import) = self.values[*symbol] {
@@ -204,8 +217,9 @@ impl<'a> Linker<'a> {
 
     fn relocate<A: Arch>(&mut self, index: usize, bytes: &mut [u8], address: u64) {
         let section = &self.object.sections()[index];
+        let symbols = self.object.symbols();
         let (entries, got_offset) = self.layout.got();
-        let got = self.bases[Part::Rodata as usize] + got_offset;
+        let got = self.bases[Part::Text as usize] + got_offset;
         for relocation in section.relocations() {
             if self.errors.len() >= MOST {
                 return;
@@ -223,7 +237,7 @@ impl<'a> Linker<'a> {
                 place: address.wrapping_add(relocation.offset),
                 got_entry: got + entry * 8,
                 got,
-                size: self.object.symbols()[relocation.symbol].size,
+                size: symbols.get(relocation.symbol).map_or(0, |s| s.size),
             };
             match A::apply(relocation.kind, bytes, relocation.offset, &values) {
                 Ok(()) => {}

@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use object::LittleEndian as LE;
 use object::elf;
-use object::read::elf::{FileHeader, SectionHeader, SymbolTable};
+use object::read::elf::{FileHeader, SectionHeader};
 use object::read::{SectionIndex, SymbolIndex};
 
 type Header = elf::FileHeader64<LE>;
@@ -35,6 +35,9 @@ pub struct Object<'a> {
     machine: u16,
     sections: Vec<Section<'a>>,
     symbols: Vec<Symbol<'a>>,
+    /// Most symbols of a large module are imports: who looks for others need not pass them.
+    imports: Vec<u32>,
+    defined: Vec<u32>,
 }
 
 /// What a section holds.
@@ -156,31 +159,31 @@ impl<'a> Object<'a> {
         let headers = header
             .section_headers(LE, data)
             .map_err(|_| Error::Damaged("the section table lies outside the file"))?;
-        let names = header
-            .section_strings(LE, data, headers)
-            .map_err(|_| Error::Damaged("the section names cannot be read"))?;
+        let names = Names::of(section_names(header, headers, data)?);
         let mut budget = Budget(data.len().saturating_mul(NAMES));
         let mut sections = Vec::with_capacity(headers.len());
         for (index, section) in headers.iter().enumerate() {
-            let name = section
-                .name(LE, names)
-                .ok()
-                .and_then(|name| core::str::from_utf8(name).ok())
-                .ok_or(Error::Name {
-                    what: "section",
-                    index,
-                })?;
+            let name = names.get(section.sh_name.get(LE)).ok_or(Error::Name {
+                what: "section",
+                index,
+            })?;
             budget.spend(name)?;
             sections.push(read_section(section, index, name, data)?);
         }
         no_overlap(headers, &sections)?;
-        let symbols = read_symbols(header, data, &sections, &mut budget)?;
+        let Symbols {
+            symbols,
+            imports,
+            defined,
+        } = read_symbols(header, data, &sections, &mut budget)?;
         attach_relocations(headers, data, &mut sections, symbols.len())?;
         discard_copies(headers, data, &symbols, &mut sections, &mut budget)?;
         Ok(Object {
             machine,
             sections,
             symbols,
+            imports,
+            defined,
         })
     }
 
@@ -205,18 +208,25 @@ impl<'a> Object<'a> {
     }
 
     /// The imports: every named symbol that is undefined, with its index.
-    pub fn imports(&self) -> impl Iterator<Item = (usize, &Symbol<'a>)> {
-        self.symbols
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.place == Place::Undefined && !s.name.is_empty())
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = (usize, &Symbol<'a>)> {
+        self.numbered(&self.imports)
     }
 
-    /// The global or weak symbol of this name that is defined here.
-    pub fn global(&self, name: &str) -> Option<&Symbol<'a>> {
-        self.symbols
-            .iter()
-            .find(|s| s.name == name && s.place != Place::Undefined && s.bind != Bind::Local)
+    /// Every symbol that is defined here, with its index.
+    pub fn defined(&self) -> impl ExactSizeIterator<Item = (usize, &Symbol<'a>)> {
+        self.numbered(&self.defined)
+    }
+
+    fn numbered(&self, list: &[u32]) -> impl ExactSizeIterator<Item = (usize, &Symbol<'a>)> {
+        list.iter()
+            .map(|index| (*index as usize, &self.symbols[*index as usize]))
+    }
+
+    /// The index of the global or weak symbol of this name that is defined here.
+    pub fn global(&self, name: &str) -> Option<usize> {
+        let mut defined = self.defined();
+        let (index, _) = defined.find(|(_, s)| s.bind != Bind::Local && s.name == name)?;
+        Some(index)
     }
 }
 
@@ -308,18 +318,15 @@ fn read_section<'a>(
 
 /// No tool makes sections that share bytes; one that does is damaged or means harm.
 fn no_overlap(headers: &[elf::SectionHeader64<LE>], sections: &[Section<'_>]) -> Result<(), Error> {
-    let mut ranges: Vec<(u64, u64, &str)> = headers
-        .iter()
-        .zip(sections)
-        .filter_map(|(header, section)| {
-            let (start, len) = header.file_range(LE)?;
-            (len > 0 && header.sh_type.get(LE) != elf::SHT_NULL).then_some((
-                start,
-                start.saturating_add(len),
-                section.name,
-            ))
-        })
-        .collect();
+    let mut ranges: Vec<(u64, u64, &str)> = Vec::with_capacity(headers.len());
+    for (header, section) in headers.iter().zip(sections) {
+        if let Some((start, len)) = header.file_range(LE)
+            && len > 0
+            && header.sh_type.get(LE) != elf::SHT_NULL
+        {
+            ranges.push((start, start.saturating_add(len), section.name));
+        }
+    }
     ranges.sort_unstable();
     for pair in ranges.windows(2) {
         if pair[0].1 > pair[1].0 {
@@ -329,18 +336,28 @@ fn no_overlap(headers: &[elf::SectionHeader64<LE>], sections: &[Section<'_>]) ->
     Ok(())
 }
 
+/// All symbols, and the indexes of those that are imports, and that are defined.
+struct Symbols<'a> {
+    symbols: Vec<Symbol<'a>>,
+    imports: Vec<u32>,
+    defined: Vec<u32>,
+}
+
 fn read_symbols<'a>(
     header: &Header,
     file: &'a [u8],
     sections: &[Section<'a>],
     budget: &mut Budget,
-) -> Result<Vec<Symbol<'a>>, Error> {
+) -> Result<Symbols<'a>, Error> {
     let table = header
         .sections(LE, file)
         .and_then(|list| list.symbols(LE, file, elf::SHT_SYMTAB))
         .map_err(|_| Error::Damaged("the symbol table cannot be read"))?;
-    let names = Names::of(&table, sections);
+    let strings = sections.get(table.string_section().0);
+    let names = Names::of(strings.map_or(&[], |section| section.data));
     let mut symbols = Vec::with_capacity(table.len());
+    let mut imports = Vec::with_capacity(table.len());
+    let mut defined = Vec::with_capacity(table.len());
     for (index, sym) in table.symbols().iter().enumerate() {
         let name = match sym.st_name.get(LE) {
             0 => "",
@@ -396,6 +413,12 @@ fn read_symbols<'a>(
             elf::STT_TLS => return Err(Error::ThreadLocal(alloc::format!("symbol {name}"))),
             _ => SymbolKind::Other,
         };
+        // There are fewer than 2^32: each takes 24 bytes of a file that is in memory.
+        match place {
+            Place::Undefined if name.is_empty() => {}
+            Place::Undefined => imports.push(index as u32),
+            _ => defined.push(index as u32),
+        }
         symbols.push(Symbol {
             name,
             place,
@@ -409,10 +432,30 @@ fn read_symbols<'a>(
             size: sym.st_size.get(LE),
         });
     }
-    Ok(symbols)
+    Ok(Symbols {
+        symbols,
+        imports,
+        defined,
+    })
 }
 
-/// The names of the symbols: a table of strings, each ended by a NUL.
+/// The bytes of the table of section names.
+fn section_names<'a>(
+    header: &Header,
+    headers: &[elf::SectionHeader64<LE>],
+    file: &'a [u8],
+) -> Result<&'a [u8], Error> {
+    if headers.is_empty() {
+        return Ok(&[]);
+    }
+    let index = header.shstrndx(LE, file).ok();
+    let table = index.and_then(|index| headers.get(index as usize));
+    table
+        .and_then(|table| table.data(LE, file).ok())
+        .ok_or(Error::Damaged("the section names cannot be read"))
+}
+
+/// Names of sections or symbols: a table of strings, each ended by a NUL.
 struct Names<'a> {
     bytes: &'a [u8],
     /// The same, if all of it is UTF-8: then a name need not be looked at for that again.
@@ -420,9 +463,7 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn of(table: &SymbolTable<'a, Header>, sections: &[Section<'a>]) -> Names<'a> {
-        let section = sections.get(table.string_section().0);
-        let bytes = section.map_or(&[][..], |section| section.data);
+    fn of(bytes: &'a [u8]) -> Names<'a> {
         Names {
             bytes,
             text: core::str::from_utf8(bytes).ok(),

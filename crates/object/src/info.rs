@@ -1,47 +1,54 @@
 //! What a module says of itself: its modinfo and its exports.
 
 use crate::elf::{Bind, Object, Place};
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The strings of section `.modinfo`: `tag=value`, each ended by a NUL (spec: Linux
 /// `MODULE_INFO`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Modinfo {
-    entries: Vec<(String, String)>,
+pub struct Modinfo<'a> {
+    entries: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Modinfo {
+impl<'a> Modinfo<'a> {
     /// Splits the section's bytes. A string without `=` is a tag with an empty value; bytes that
     /// are not UTF-8 are replaced.
-    pub fn parse(section: &[u8]) -> Modinfo {
+    pub fn parse(section: &'a [u8]) -> Modinfo<'a> {
+        let entry = |bytes: &'a [u8]| match core::str::from_utf8(bytes) {
+            Ok(text) => {
+                let (tag, value) = text.split_once('=').unwrap_or((text, ""));
+                (tag.into(), value.into())
+            }
+            Err(_) => {
+                let text = String::from_utf8_lossy(bytes);
+                let (tag, value) = text.split_once('=').unwrap_or((&text, ""));
+                (Cow::Owned(tag.to_owned()), Cow::Owned(value.to_owned()))
+            }
+        };
         let entries = section
             .split(|byte| *byte == 0)
             .filter(|entry| !entry.is_empty())
-            .map(|entry| {
-                let text = String::from_utf8_lossy(entry);
-                let (tag, value) = text.split_once('=').unwrap_or((&text, ""));
-                (tag.into(), value.into())
-            })
+            .map(entry)
             .collect();
         Modinfo { entries }
     }
 
-    /// All entries in the object's order.
-    pub fn entries(&self) -> &[(String, String)] {
-        &self.entries
+    /// All entries, tag and value, in the object's order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.entries.iter().map(|(tag, value)| (&**tag, &**value))
     }
 
     /// The first value of a tag.
     pub fn get(&self, tag: &str) -> Option<&str> {
-        let (_, value) = self.entries.iter().find(|(t, _)| t == tag)?;
-        Some(value)
+        Some(self.entries().find(|(t, _)| *t == tag)?.1)
     }
 
     /// Every value of a tag.
-    pub fn all<'a>(&'a self, tag: &'a str) -> impl Iterator<Item = &'a str> {
-        let with_tag = self.entries.iter().filter(move |(t, _)| t == tag);
-        with_tag.map(|(_, value)| value.as_str())
+    pub fn all(&self, tag: &str) -> impl Iterator<Item = &str> {
+        let with_tag = self.entries().filter(move |(t, _)| *t == tag);
+        with_tag.map(|(_, value)| value)
     }
 
     /// Whether the licence lets the module use GPL-only symbols. One that states none may not.
@@ -79,9 +86,31 @@ pub struct Export<'a> {
 const KSYMTAB: &str = "__ksymtab_";
 const CRC: &str = "__crc_";
 
+/// A symbol `__ksymtab_NAME`, and what goes with the name.
+struct Mark<'a> {
+    name: &'a str,
+    order: usize,
+    gpl: bool,
+    symbol: Option<Found>,
+    crc: Option<Found>,
+}
+
+/// Of several symbols of a name the least counts: a local one comes last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    local: bool,
+    index: usize,
+}
+
+/// The first mark of a name, of sorted ones.
+fn first_of<'m, 'a>(marks: &'m mut [Mark<'a>], name: &str) -> Option<&'m mut Mark<'a>> {
+    let at = marks.partition_point(|mark| mark.name < name);
+    marks.get_mut(at).filter(|mark| mark.name == name)
+}
+
 impl<'a> Object<'a> {
     /// The object's modinfo; empty when it has none.
-    pub fn modinfo(&self) -> Modinfo {
+    pub fn modinfo(&self) -> Modinfo<'a> {
         self.section_named(".modinfo")
             .map(|section| Modinfo::parse(section.data))
             .unwrap_or_default()
@@ -93,52 +122,62 @@ impl<'a> Object<'a> {
     /// `__ksymtab_gpl`; the checksum is the value of an absolute symbol `__crc_x`, or the word
     /// it points at.
     pub fn exports(&self) -> Vec<Export<'a>> {
-        let marks: Vec<(&str, bool)> = self
-            .symbols()
-            .iter()
-            .filter_map(|symbol| {
-                let Place::Section(section) = symbol.place else {
-                    return None;
-                };
-                let name = symbol.name.strip_prefix(KSYMTAB)?;
-                let section = self.sections().get(section)?.name;
-                let gpl = section.starts_with("__ksymtab_gpl");
-                (gpl || section.starts_with("__ksymtab")).then_some((name, gpl))
-            })
-            .collect();
+        let mut marks = self.marks();
         if marks.is_empty() {
             return Vec::new();
         }
-        let defined = self.symbols().iter().enumerate();
-        let defined = defined.filter(|(_, s)| s.place != Place::Undefined && !s.name.is_empty());
-        // Of several symbols of a name a local one comes last.
-        let mut by_name: Vec<(&str, bool, usize)> = defined
-            .map(|(i, s)| (s.name, s.bind == Bind::Local, i))
-            .collect();
-        by_name.sort_unstable();
-        let find = |name: &str| {
-            let at = by_name.partition_point(|(n, ..)| *n < name);
-            by_name
-                .get(at)
-                .filter(|(n, ..)| *n == name)
-                .map(|(.., i)| *i)
-        };
-        let has_crcs = by_name.iter().any(|(n, ..)| n.starts_with(CRC));
-        marks
-            .into_iter()
-            .filter_map(|(name, gpl)| {
-                let crc = has_crcs
-                    .then(|| find(&alloc::format!("{CRC}{name}")))
-                    .flatten()
-                    .and_then(|at| self.crc_of(at));
-                Some(Export {
-                    name,
-                    symbol: find(name)?,
-                    crc,
-                    gpl,
-                })
+        marks.sort_by_key(|mark| mark.name);
+        for (index, symbol) in self.defined().filter(|(_, s)| !s.name.is_empty()) {
+            let found = Found {
+                local: symbol.bind == Bind::Local,
+                index,
+            };
+            if let Some(mark) = first_of(&mut marks, symbol.name) {
+                mark.symbol = Some(mark.symbol.map_or(found, |before| before.min(found)));
+            }
+            if let Some(mark) = symbol
+                .name
+                .strip_prefix(CRC)
+                .and_then(|name| first_of(&mut marks, name))
+            {
+                mark.crc = Some(mark.crc.map_or(found, |before| before.min(found)));
+            }
+        }
+        for at in 1..marks.len() {
+            if marks[at].name == marks[at - 1].name {
+                (marks[at].symbol, marks[at].crc) = (marks[at - 1].symbol, marks[at - 1].crc);
+            }
+        }
+        marks.sort_unstable_by_key(|mark| mark.order);
+        let export = |mark: &Mark<'a>| {
+            Some(Export {
+                name: mark.name,
+                symbol: mark.symbol?.index,
+                crc: mark.crc.and_then(|found| self.crc_of(found.index)),
+                gpl: mark.gpl,
             })
-            .collect()
+        };
+        marks.iter().filter_map(export).collect()
+    }
+
+    fn marks(&self) -> Vec<Mark<'a>> {
+        let mut marks = Vec::new();
+        for (_, symbol) in self.defined() {
+            if let Place::Section(section) = symbol.place
+                && let Some(name) = symbol.name.strip_prefix(KSYMTAB)
+                && let Some(section) = self.sections().get(section)
+                && section.name.starts_with("__ksymtab")
+            {
+                marks.push(Mark {
+                    name,
+                    order: marks.len(),
+                    gpl: section.name.starts_with("__ksymtab_gpl"),
+                    symbol: None,
+                    crc: None,
+                });
+            }
+        }
+        marks
     }
 
     fn crc_of(&self, symbol: usize) -> Option<u32> {

@@ -2,8 +2,8 @@
 
 use crate::{Address, Export, Owner};
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+use smol_str::SmolStr;
 
 mod table;
 
@@ -36,13 +36,12 @@ pub enum Unresolved {
     GplOnly(Owner),
 }
 
-/// One cache line, so that finding a name waits for one and then for the name's own.
+/// One cache line, with the name if it has at most 23 bytes, as most have: then finding it waits
+/// for memory once.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Entry {
-    pub(crate) name: Arc<str>,
-    /// The name's, for the table.
-    hash: u64,
+    pub(crate) name: SmolStr,
     pub(crate) owner: Owner,
     pub(crate) address: Address,
     pub(crate) near: Address,
@@ -71,7 +70,6 @@ impl SymbolTable {
         for (done, export) in exports.iter().enumerate() {
             let entry = Entry {
                 name: export.name.clone(),
-                hash: 0,
                 owner,
                 address: export.address,
                 near: export.near,
@@ -83,13 +81,13 @@ impl SymbolTable {
             let Err(there) = self.table.insert(entry) else {
                 continue;
             };
-            let mut taken = alloc::vec![(String::from(&*export.name), there.owner)];
+            let mut taken = alloc::vec![(String::from(export.name.as_str()), there.owner)];
             for undo in &exports[..done] {
                 self.table.remove(&undo.name);
             }
             for later in &exports[done + 1..] {
                 if let Some(entry) = self.table.get(&later.name) {
-                    taken.push((String::from(&*later.name), entry.owner));
+                    taken.push((String::from(later.name.as_str()), entry.owner));
                 }
             }
             return Err(taken);

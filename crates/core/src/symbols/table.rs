@@ -2,9 +2,9 @@
 //!
 //! A load asks for many names at once, and the table of a large kernel is in no near cache, so
 //! waiting for memory is most of a look-up. It is therefore made so that there is little to wait
-//! for and those waits overlap: open addressing, where each entry is one cache line with its whole
-//! hash, and [`Table::find_all`], which reads the first entry of every name before it compares
-//! any name.
+//! for and those waits overlap: open addressing, where each entry is one cache line with its name,
+//! and [`Table::find_all`], which looks at the first entry of every name before anything is done
+//! with one.
 
 use super::Entry;
 use alloc::vec::Vec;
@@ -38,8 +38,7 @@ impl Table {
         }
         let mut at = hash as usize & self.mask();
         loop {
-            let entry = self.slots[at].as_ref()?;
-            if entry.hash == hash && *entry.name == *name {
+            if self.slots[at].as_ref()?.name == name {
                 return Some(at);
             }
             at = (at + 1) & self.mask();
@@ -71,34 +70,30 @@ impl Table {
             .map(|name| {
                 let hash = self.hash(name);
                 let entry = self.slots[hash as usize & mask].as_ref();
-                entry.filter(|entry| entry.hash == hash)
+                entry.filter(|entry| entry.name == **name)
             })
             .collect();
         for (number, (name, likely)) in names.iter().zip(likely).enumerate() {
-            let entry = match likely {
-                Some(entry) if *entry.name == **name => Some(entry),
-                _ => self.get(name),
-            };
-            each(number, entry);
+            each(number, likely.or_else(|| self.get(name)));
         }
     }
 
     /// Adds an entry, unless its name is there already: then returns that one.
-    pub(crate) fn insert(&mut self, mut entry: Entry) -> Result<(), &Entry> {
-        entry.hash = self.hash(&entry.name);
-        if let Some(there) = self.slot(&entry.name, entry.hash) {
+    pub(crate) fn insert(&mut self, entry: Entry) -> Result<(), &Entry> {
+        let hash = self.hash(&entry.name);
+        if let Some(there) = self.slot(&entry.name, hash) {
             return self.slots[there].as_ref().map_or(Ok(()), Err);
         }
         if (self.used + 1) * 2 > self.slots.len() {
             self.grow();
         }
         self.used += 1;
-        self.put(entry);
+        self.put(entry, hash);
         Ok(())
     }
 
-    fn put(&mut self, entry: Entry) {
-        let mut at = entry.hash as usize & self.mask();
+    fn put(&mut self, entry: Entry, hash: u64) {
+        let mut at = hash as usize & self.mask();
         while self.slots[at].is_some() {
             at = (at + 1) & self.mask();
         }
@@ -110,7 +105,8 @@ impl Table {
         let old = core::mem::take(&mut self.slots);
         self.slots.resize_with(size, || None);
         for entry in old.into_iter().flatten() {
-            self.put(entry);
+            let hash = self.hash(&entry.name);
+            self.put(entry, hash);
         }
     }
 
@@ -127,7 +123,7 @@ impl Table {
         loop {
             at = (at + 1) & self.mask();
             let Some(entry) = &self.slots[at] else { break };
-            let home = entry.hash as usize & self.mask();
+            let home = self.hash(&entry.name) as usize & self.mask();
             let from_home = at.wrapping_sub(home) & self.mask();
             let from_hole = at.wrapping_sub(hole) & self.mask();
             if from_home >= from_hole {
@@ -153,7 +149,6 @@ mod tests {
     fn entry(name: &str, address: u64) -> Entry {
         Entry {
             name: name.into(),
-            hash: 0,
             owner: Owner::Kernel,
             address,
             near: address,

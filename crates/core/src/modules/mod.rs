@@ -1,15 +1,21 @@
 //! The module list.
 
-use crate::symbols::{Entry, SymbolTable};
+use crate::symbols::SymbolTable;
 use crate::{
-    Address, Command, Errno, Flags, Gate, InitArgs, KERNEL, NAME_MAX, Refusal, Resolved, State,
-    Status, SymbolLine, Unresolved, verdict,
+    Address, Command, Errno, Flags, Gate, InitArgs, KERNEL, NAME_MAX, Refusal, State, Status,
+    verdict,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
+use smol_str::SmolStr;
+
+mod exports;
+mod sweep;
+
+pub use sweep::Sweep;
 
 /// Names a module for as long as it is in the list; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +41,7 @@ pub enum Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Export {
     /// Its name.
-    pub name: Arc<str>,
+    pub name: SmolStr,
     /// Where it is.
     pub address: Address,
     /// What stands for it within reach of modules: itself, or a stub that jumps there. 0: nothing
@@ -80,9 +86,9 @@ pub struct Module<P> {
     deps: Vec<Id>,
     /// Latest last; shown the other way round.
     refs: Vec<Id>,
-    exports: Vec<Arc<str>>,
+    exports: Vec<SmolStr>,
     /// Symbols added by hand that it uses.
-    borrowed: Vec<Arc<str>>,
+    borrowed: Vec<SmolStr>,
     address: Address,
     size: u64,
     payload: Option<P>,
@@ -148,17 +154,6 @@ impl<P> Default for Modules<P> {
             last: 0,
         }
     }
-}
-
-/// A sweep over the modules that were loaded on demand; see [`Modules::next_stale`].
-#[derive(Debug, Default)]
-pub struct Sweep {
-    /// Still to be looked at in this round, the newest last.
-    queue: Vec<Id>,
-    /// Were visited before this sweep, which lets them be.
-    spared: Vec<Id>,
-    started: bool,
-    changed: bool,
 }
 
 impl<P> Modules<P> {
@@ -277,9 +272,15 @@ impl<P> Modules<P> {
         let id = Id(NonZeroU64::new(self.last).unwrap_or(NonZeroU64::MAX));
         let gate = Gate::new();
         gate.shut();
+        let name: Arc<str> = new.name.into();
+        let file = if new.file == new.name {
+            name.clone()
+        } else {
+            new.file.into()
+        };
         let module = Module {
-            name: new.name.into(),
-            file: new.file.into(),
+            name,
+            file,
             state: State::Uninitialized,
             link: Link::Pending { again: false },
             gate: Arc::new(gate),
@@ -312,80 +313,6 @@ impl<P> Modules<P> {
             _ => false,
         };
         Ok((id, again))
-    }
-
-    /// Looks a symbol up for a module; `gpl` says whether its licence is GPL-compatible.
-    ///
-    /// # Errors
-    /// Why it may not be used.
-    pub fn resolve(&self, name: &str, gpl: bool) -> Result<Resolved, Unresolved> {
-        self.resolved(self.symbols.get(name), gpl)
-    }
-
-    /// As [`Modules::resolve`] for many names at once, which is faster: each outcome is handed to
-    /// `each` with the number of its name, in order.
-    pub fn resolve_all(
-        &self,
-        names: &[&str],
-        gpl: bool,
-        mut each: impl FnMut(usize, Result<Resolved, Unresolved>),
-    ) {
-        self.symbols.find_all(names, |number, entry| {
-            each(number, self.resolved(entry, gpl))
-        });
-    }
-
-    #[inline]
-    fn resolved(&self, entry: Option<&Entry>, gpl: bool) -> Result<Resolved, Unresolved> {
-        let entry = entry.ok_or(Unresolved::Missing)?;
-        if let Owner::Module(id) = entry.owner
-            && self.get(id).is_none_or(|m| m.state != State::Running)
-        {
-            return Err(Unresolved::NotRunning(entry.owner));
-        }
-        if entry.gpl && !gpl {
-            return Err(Unresolved::GplOnly(entry.owner));
-        }
-        Ok(Resolved {
-            address: entry.address,
-            near: entry.near,
-            crc: entry.crc,
-            owner: entry.owner,
-            by_hand: entry.added,
-        })
-    }
-
-    /// Records that `id`, which is being linked, uses these symbols: a reference on each
-    /// module that exports one. Symbols that nobody exports, or a module that is not running,
-    /// are passed over; those of the kernel's own need not be said.
-    pub fn depend<'a>(&mut self, id: Id, names: impl Iterator<Item = &'a str>) {
-        let Some(at) = self.index(id) else { return };
-        for name in names {
-            let Some(owner) = self.symbols.get(name).map(|entry| entry.owner) else {
-                continue;
-            };
-            if let Owner::Module(dep) = owner
-                && self.get(dep).is_none_or(|m| m.state != State::Running)
-            {
-                continue;
-            }
-            let Some(entry) = self.symbols.get_mut(name) else {
-                continue;
-            };
-            if entry.added {
-                entry.users += 1;
-                self.list[at].1.borrowed.push(name.into());
-            }
-            let Owner::Module(dep) = owner else { continue };
-            if dep == id || self.list[at].1.deps.contains(&dep) {
-                continue;
-            }
-            self.list[at].1.deps.push(dep);
-            if let Some(module) = self.get_mut(dep) {
-                module.refs.push(id);
-                module.gate.set(Flags::USED_ONCE);
-            }
-        }
     }
 
     /// The module has its image: its exports enter the table, to be seen once it runs.
@@ -607,55 +534,6 @@ impl<P> Modules<P> {
         }
     }
 
-    /// Continues a sweep of the modules that were loaded on demand (Linux 2.4
-    /// `delete_module(NULL)`): returns the next one to exit, on which [`Modules::begin_exit`]
-    /// has been done; the caller runs its cleanup, then [`Modules::finish_exit`] and
-    /// [`Modules::unmap`]. `None` ends the sweep.
-    ///
-    /// A module that was never used stays; one used since the last sweep survives this one; a
-    /// dependency that this sweep released goes at once.
-    pub fn next_stale(&mut self, sweep: &mut Sweep) -> Option<Id> {
-        loop {
-            while let Some(id) = sweep.queue.pop() {
-                let Some(module) = self.get(id) else { continue };
-                if module.state != State::Running
-                    || !module.refs.is_empty()
-                    || module.gate.count() > 0
-                {
-                    continue;
-                }
-                // Only now that the count was 0: the last use's visit is among them.
-                let flags = module.gate.flags();
-                if !flags.contains(Flags::AUTOCLEAN.union(Flags::USED_ONCE)) {
-                    continue;
-                }
-                let freed = flags.contains(Flags::JUST_FREED);
-                if flags.contains(Flags::VISITED) && !freed {
-                    module.gate.clear(Flags::VISITED);
-                    sweep.spared.push(id);
-                    continue;
-                }
-                // In a further round 2.4 took these too, whenever anything else had gone.
-                if sweep.spared.contains(&id) && !freed {
-                    continue;
-                }
-                if self.begin_exit(id).is_ok() {
-                    sweep.changed = true;
-                    return Some(id);
-                }
-            }
-            if sweep.started && !sweep.changed {
-                for (_, module) in &self.list {
-                    module.gate.clear(Flags::JUST_FREED);
-                }
-                return None;
-            }
-            sweep.started = true;
-            sweep.changed = false;
-            sweep.queue = self.list.iter().map(|(id, _)| *id).collect();
-        }
-    }
-
     /// What is known of a module; `None` when it is not mapped, or being mapped at this moment.
     pub fn status(&self, id: Id) -> Option<Status> {
         let module = self.get(id)?;
@@ -672,109 +550,6 @@ impl<P> Modules<P> {
             deps: module.deps.iter().map(|id| self.name(*id)).collect(),
             refs: module.refs.iter().rev().map(|id| self.name(*id)).collect(),
         })
-    }
-
-    /// What `owner` exports, sorted by name.
-    pub fn exports(&self, owner: Owner) -> Vec<SymbolLine> {
-        self.symbols
-            .of(owner)
-            .into_iter()
-            .map(|entry| SymbolLine {
-                name: entry.name.to_string(),
-                // Of one out of reach modules still use the address itself, where they have
-                // room for one.
-                address: if entry.near == 0 {
-                    entry.address
-                } else {
-                    entry.near
-                },
-                crc: entry.crc,
-                gpl: entry.gpl,
-            })
-            .collect()
-    }
-
-    /// The kernel's own exports.
-    ///
-    /// # Errors
-    /// EEXIST: a name is taken; then none is added.
-    pub fn export(&mut self, exports: &[Export]) -> Result<(), Refusal> {
-        self.symbols
-            .add(Owner::Kernel, exports, false)
-            .map_err(|taken| self.taken(&taken))
-    }
-
-    /// Adds a symbol to those of a module, or of the kernel, by hand.
-    ///
-    /// # Errors
-    /// EINVAL: an empty name. EEXIST: the name is taken. ENOENT: no such module.
-    pub fn add_symbol(&mut self, owner: Owner, export: Export) -> Result<(), Refusal> {
-        if export.name.is_empty() {
-            return Err(Refusal::new(Errno::EINVAL, "a symbol needs a name"));
-        }
-        if let Owner::Module(id) = owner
-            && self.index(id).is_none()
-        {
-            return Err(Errno::ENOENT.into());
-        }
-        let name = export.name.clone();
-        self.symbols
-            .add(owner, &[export], true)
-            .map_err(|taken| self.taken(&taken))?;
-        if let Owner::Module(id) = owner
-            && let Some(module) = self.get_mut(id)
-        {
-            module.exports.push(name);
-        }
-        Ok(())
-    }
-
-    fn taken(&self, taken: &[(String, Owner)]) -> Refusal {
-        let reasons = taken
-            .iter()
-            .map(|(name, owner)| {
-                format!("{name} is exported by {} already", self.owner_name(*owner))
-            })
-            .collect();
-        Refusal::all(Errno::EEXIST, reasons)
-    }
-
-    /// Takes back a symbol that was added by hand.
-    ///
-    /// # Errors
-    /// ENOENT: `owner` exports no such symbol. EPERM: it was not added by hand. EBUSY: used.
-    pub fn del_symbol(&mut self, owner: Owner, name: &str) -> Result<(), Refusal> {
-        let entry = self.symbols.get(name).filter(|e| e.owner == owner);
-        let Some(entry) = entry else {
-            return Err(Refusal::new(
-                Errno::ENOENT,
-                format!("{} exports no {name}", self.owner_name(owner)),
-            ));
-        };
-        if !entry.added {
-            return Err(Refusal::new(
-                Errno::EPERM,
-                format!(
-                    "{name} is part of {}: it goes with it",
-                    self.owner_name(owner)
-                ),
-            ));
-        }
-        if entry.users > 0 {
-            let users = self
-                .iter()
-                .filter(|(_, m)| m.borrowed.iter().any(|n| **n == *name))
-                .map(|(_, m)| format!("{name} is used by {}", m.name))
-                .collect();
-            return Err(Refusal::all(Errno::EBUSY, users));
-        }
-        self.symbols.remove(name);
-        if let Owner::Module(id) = owner
-            && let Some(module) = self.get_mut(id)
-        {
-            module.exports.retain(|n| **n != *name);
-        }
-        Ok(())
     }
 }
 

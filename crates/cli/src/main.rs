@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod cmd_build;
 mod cmd_demo;
+mod cmd_depmod;
 mod cmd_host;
 mod cmd_insmod;
 mod cmd_log;
@@ -44,6 +45,8 @@ enum Command {
     Rmmod(cmd_rmmod::RmmodArgs),
     /// List the modules of a tree
     Lsmod(cmd_lsmod::LsmodArgs),
+    /// Make the indexes of a directory of modules
+    Depmod(cmd_depmod::DepmodArgs),
     /// Print the log of a host
     Log(cmd_log::LogArgs),
     /// Write the C headers that modules include to a directory
@@ -58,7 +61,7 @@ struct HeadersArgs {
 }
 
 /// The names of older tools.
-const TOOLS: [&str; 3] = ["insmod", "rmmod", "lsmod"];
+const TOOLS: [&str; 4] = ["insmod", "rmmod", "lsmod", "depmod"];
 
 /// The arguments, with the command put in when the program was called by a tool's name.
 fn arguments() -> Vec<OsString> {
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Command::Insmod(args) => cmd_insmod::run(args),
         Command::Rmmod(args) => cmd_rmmod::run(args),
         Command::Lsmod(args) => cmd_lsmod::run(args),
+        Command::Depmod(args) => cmd_depmod::run(args),
         Command::Log(args) => cmd_log::run(args),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),

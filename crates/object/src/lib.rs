@@ -6,20 +6,31 @@
 //! It never panics and allocates in proportion to the number of sections and symbols that the
 //! file really has room for.
 //!
-//! `no_std`; needs `alloc`. Source: the ELF specification (gABI), chapters 4 and 5.
+//! [`ModuleFile`] is for tools that only read a module, of whatever machine; with the feature
+//! `containers`, [`Unpacker`] unpacks compressed ones.
+//!
+//! `no_std` without that feature; needs `alloc`. Source: the ELF specification (gABI), chapters 4 and 5.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(feature = "containers")]
+extern crate std;
 
+#[cfg(feature = "containers")]
+mod container;
 mod elf;
 mod error;
 mod info;
+mod module_file;
 
+#[cfg(feature = "containers")]
+pub use container::{Container, UnpackError, Unpacker};
 pub use elf::{Bind, Object, Place, Relocation, Section, SectionKind, Symbol, SymbolKind};
 pub use error::Error;
 pub use info::{Export, Modinfo, gpl_compatible};
+pub use module_file::{Exported, Imported, ModuleFile, Signature, modinfo, signature};
 
 /// `e_machine` of x86_64 (psABI).
 pub const EM_X86_64: u16 = 62;

@@ -1,0 +1,142 @@
+//! `depmod`: makes the indexes of a directory of modules.
+
+use clap::Args;
+use modfs_depot::depmod::{self, Options};
+use modfs_depot::{Level, Report};
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `depmod`.
+#[derive(Args, Debug)]
+pub(crate) struct DepmodArgs {
+    /// All modules; the same as no file
+    #[arg(short, long)]
+    all: bool,
+    /// Only when a module is newer than the indexes
+    #[arg(short = 'A', long)]
+    quick: bool,
+    /// Take this as the root directory
+    #[arg(short, long, value_name = "DIR")]
+    basedir: Option<PathBuf>,
+    /// Where version directories are, below the root [default: /lib/modules]
+    #[arg(short, long, value_name = "DIR")]
+    moduledir: Option<PathBuf>,
+    /// Write the indexes below this root directory
+    #[arg(short, long, value_name = "DIR")]
+    outdir: Option<PathBuf>,
+    /// Report symbols that nobody exports; needs -E or -F
+    #[arg(short, long)]
+    errsyms: bool,
+    /// Print the indexes, write nothing
+    #[arg(short = 'n', long, visible_alias = "dry-run")]
+    show: bool,
+    /// Read every module again, even if it has not changed since the last run
+    #[arg(long)]
+    rebuild: bool,
+    /// Say more
+    #[arg(short, long)]
+    verbose: bool,
+    /// The kernel's version [default: of the running one]; then files, to take only these
+    #[arg(value_name = "VERSION|FILE")]
+    arguments: Vec<OsString>,
+}
+
+impl DepmodArgs {
+    /// The directory of a version below a root.
+    fn directory(&self, root: Option<&Path>, version: &str) -> PathBuf {
+        let below = self
+            .moduledir
+            .as_deref()
+            .unwrap_or(Path::new("/lib/modules"));
+        let root = root.unwrap_or(Path::new("/"));
+        root.join(below.strip_prefix("/").unwrap_or(below))
+            .join(version)
+    }
+
+    fn options(&self) -> Result<Options, String> {
+        let mut rest = &self.arguments[..];
+        let version = match rest.first().and_then(|first| first.to_str()) {
+            Some(first) if is_version(first) => {
+                rest = &rest[1..];
+                first.to_owned()
+            }
+            _ => running()?,
+        };
+        for file in rest {
+            if !Path::new(file).is_absolute() {
+                let file = file.to_string_lossy();
+                return Err(format!("Bad version passed {file}"));
+            }
+        }
+        let directory = self.directory(self.basedir.as_deref(), &version);
+        let output = self.directory(self.outdir.as_deref().or(self.basedir.as_deref()), &version);
+        Ok(Options {
+            directory,
+            output: Some(output),
+            rebuild: self.rebuild,
+            files: rest.iter().map(PathBuf::from).collect(),
+            unresolved: self.errsyms,
+            ..Options::default()
+        })
+    }
+}
+
+/// `6.1.0-50-amd64` is a version; a file is not.
+fn is_version(word: &str) -> bool {
+    let number = |text: &str| text.chars().next().is_some_and(|c| c.is_ascii_digit());
+    let mut parts = word.splitn(2, '.');
+    let first = parts.next().unwrap_or_default();
+    first.chars().all(|c| c.is_ascii_digit())
+        && !first.is_empty()
+        && parts.next().is_some_and(number)
+}
+
+/// The version of the running kernel.
+fn running() -> Result<String, String> {
+    let name = rustix::system::uname();
+    let release = name.release().to_str();
+    Ok(release.map_err(|e| format!("uname: {e}"))?.to_owned())
+}
+
+/// Messages as kmod's depmod has them.
+struct ToStderr {
+    verbose: bool,
+}
+
+impl Report for ToStderr {
+    fn report(&self, level: Level, text: &str) {
+        match level {
+            Level::Error => eprintln!("depmod: ERROR: {text}"),
+            Level::Warning => eprintln!("depmod: WARNING: {text}"),
+            Level::Info if self.verbose => eprintln!("depmod: {text}"),
+            Level::Info => {}
+        }
+    }
+}
+
+/// Makes the indexes.
+pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
+    let fail = |text: String| format!("depmod: ERROR: {text}");
+    let report = ToStderr {
+        verbose: args.verbose,
+    };
+    let options = args.options().map_err(fail)?;
+    let made = depmod::make(&options, &report).map_err(|e| fail(e.to_string()))?;
+    if args.show {
+        let mut out = std::io::stdout().lock();
+        for (name, bytes) in &made.indexes {
+            if !name.ends_with(".bin") && !name.ends_with(".cache") {
+                // Whoever closed our output does not want to know.
+                let _ = out.write_all(bytes);
+            }
+        }
+    } else {
+        depmod::write(&options, &made).map_err(|e| fail(e.to_string()))?;
+    }
+    if made.sound {
+        Ok(())
+    } else {
+        Err(String::new())
+    }
+}

@@ -1,0 +1,46 @@
+//! Modules on disk: everything that is decided from files.
+//!
+//! A *version directory* (`/lib/modules/VERSION`) holds module files and the indexes that depmod
+//! makes of them. [`depmod`] reads the files and writes the indexes; [`index`] is their format.
+//! The contract is kmod's behaviour: the same files, in the same order, byte for byte where
+//! people read them.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+pub mod depmod;
+mod deps;
+mod facts;
+mod glob;
+pub mod index;
+mod name;
+mod order;
+pub mod search;
+mod store;
+mod texts;
+mod walk;
+
+pub use name::{extension, module_name, normalize_alias};
+
+/// How bad what is reported is, as kmod's tools call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something was not done.
+    Error,
+    /// Something is odd.
+    Warning,
+    /// Said only when asked for more.
+    Info,
+}
+
+/// Takes what there is to report while work goes on.
+pub trait Report: Sync {
+    /// Takes a message, which ends without a line feed.
+    fn report(&self, level: Level, text: &str);
+}
+
+impl<F: Fn(Level, &str) + Sync> Report for F {
+    fn report(&self, level: Level, text: &str) {
+        self(level, text);
+    }
+}

@@ -1,0 +1,104 @@
+//! Configuration files: which, in what order, and their lines.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a piece of configuration is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file.
+    pub file: Arc<Path>,
+    /// The line, counted from 1; 0: not of a line.
+    pub line: u32,
+}
+
+/// The configuration files of directories, of which an earlier one counts more: of several files
+/// of one name the first is taken, and all are sorted by name. A directory that is not there holds
+/// none; a path that is a file is one.
+///
+/// # Errors
+/// A directory is there but cannot be read.
+pub(crate) fn files(places: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for place in places {
+        let metadata = match fs::metadata(place) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if !metadata.is_dir() {
+            let name = place.file_name().unwrap_or_default().to_owned();
+            files.entry(name).or_insert_with(|| place.clone());
+            continue;
+        }
+        for entry in fs::read_dir(place)? {
+            let entry = entry?;
+            let (name, path) = (entry.file_name(), entry.path());
+            let shown = !name.as_encoded_bytes().starts_with(b".");
+            if shown && path.extension().is_some_and(|end| end == "conf") && !path.is_dir() {
+                files.entry(name).or_insert(path);
+            }
+        }
+    }
+    Ok(files.into_values().collect())
+}
+
+/// The lines of a file that say something, each with the number of its first: comments and empty
+/// ones are left out, and a line that ends in `\` goes on in the next.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = (u32, String)> {
+    let mut lines = text.lines().zip(1u32..);
+    std::iter::from_fn(move || {
+        loop {
+            let (first, number) = lines.next()?;
+            let mut whole = first.to_owned();
+            while whole.ends_with('\\') {
+                whole.pop();
+                match lines.next() {
+                    Some((next, _)) => whole.push_str(next),
+                    None => break,
+                }
+            }
+            let told = whole.trim_start();
+            if !told.is_empty() && !told.starts_with('#') {
+                return Some((number, told.to_owned()));
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_go_on_after_a_backslash() {
+        let text = "# no\n\n a b \\\n c\nd\\";
+        let told: Vec<_> = lines(text).collect();
+        assert_eq!(told, [(3, "a b  c".to_owned()), (5, "d".to_owned())]);
+    }
+
+    #[test]
+    fn the_first_of_a_name_counts_and_all_are_sorted() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        for (folder, file) in [
+            ("a", "z.conf"),
+            ("a", "m.conf"),
+            ("b", "m.conf"),
+            ("b", "c.conf"),
+        ] {
+            fs::create_dir_all(place(folder)).unwrap();
+            fs::write(place(folder).join(file), "").unwrap();
+        }
+        for ignored in [".x.conf", "x.txt", "conf"] {
+            fs::write(place("a").join(ignored), "").unwrap();
+        }
+        let found = files(&[place("a"), place("none"), place("b")]).unwrap();
+        let wanted = ["b/c.conf", "a/m.conf", "a/z.conf"].map(place);
+        assert_eq!(found, wanted);
+    }
+}

@@ -1,0 +1,471 @@
+//! modprobe.d.
+
+use super::files::{self, Origin};
+use crate::{Level, Report, glob, normalize_alias};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is configured, in the order in which it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The lines of all files.
+    pub rules: Vec<Rule>,
+    /// How many lines were not understood; each was reported.
+    pub wrong: usize,
+}
+
+/// A line, and where it is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What it says.
+    pub line: Line,
+    /// Where it is from.
+    pub origin: Origin,
+}
+
+/// Modules that are wanted before and after another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deps {
+    /// Before it.
+    pub pre: Vec<String>,
+    /// After it.
+    pub post: Vec<String>,
+}
+
+/// A line of modprobe.d. Names of modules have `_` for `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// `alias WILDCARD MODULE`
+    Alias {
+        /// A pattern of fnmatch(3).
+        pattern: String,
+        /// What it stands for.
+        module: String,
+    },
+    /// `blacklist MODULE`: not to be found by an alias.
+    Blacklist(String),
+    /// `options MODULE OPTION…`
+    Options {
+        /// A module, or an alias.
+        module: String,
+        /// What is given to it.
+        options: String,
+    },
+    /// `install MODULE COMMAND…`: instead of loading it.
+    Install {
+        /// A pattern of fnmatch(3).
+        pattern: String,
+        /// For the shell.
+        command: String,
+    },
+    /// `remove MODULE COMMAND…`: instead of removing it.
+    Remove {
+        /// A pattern of fnmatch(3).
+        pattern: String,
+        /// For the shell.
+        command: String,
+    },
+    /// `softdep MODULE pre: MODULE… post: MODULE…`
+    Softdep {
+        /// Whose they are.
+        module: String,
+        /// They may be missing.
+        deps: Deps,
+    },
+    /// `weakdep MODULE MODULE…`: it may ask for them itself, later.
+    Weakdep {
+        /// Whose they are.
+        module: String,
+        /// They may be missing.
+        deps: Vec<String>,
+    },
+    /// `allow MODULE…`: with one such line, nothing else may be loaded.
+    Allow(Vec<String>),
+    /// `deny MODULE [REASON…]`: never loaded, whoever asks for it.
+    Deny {
+        /// A pattern of fnmatch(3).
+        pattern: String,
+        /// What is told to who asks.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Line {
+    /// As it would be written into a file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Line::Alias { pattern, module } => write!(f, "alias {pattern} {module}"),
+            Line::Blacklist(module) => write!(f, "blacklist {module}"),
+            Line::Options { module, options } => write!(f, "options {module} {options}"),
+            Line::Install { pattern, command } => write!(f, "install {pattern} {command}"),
+            Line::Remove { pattern, command } => write!(f, "remove {pattern} {command}"),
+            Line::Softdep { module, deps } => {
+                write!(f, "softdep {module}")?;
+                for (word, list) in [("pre", &deps.pre), ("post", &deps.post)] {
+                    if !list.is_empty() {
+                        write!(f, " {word}: {}", list.join(" "))?;
+                    }
+                }
+                Ok(())
+            }
+            Line::Weakdep { module, deps } => write!(f, "weakdep {module} {}", deps.join(" ")),
+            Line::Allow(modules) => write!(f, "allow {}", modules.join(" ")),
+            Line::Deny { pattern, reason } if reason.is_empty() => write!(f, "deny {pattern}"),
+            Line::Deny { pattern, reason } => write!(f, "deny {pattern} {reason}"),
+        }
+    }
+}
+
+/// The directories of modprobe.d(5), of which an earlier one counts more.
+const PLACES: [&str; 5] = [
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+];
+
+impl Config {
+    /// Reads the configuration: of the files or directories given, or else of the usual ones.
+    /// What is wrong is reported, and the rest is taken.
+    pub fn read(places: &[PathBuf], report: &dyn Report) -> Config {
+        let mut config = Config::default();
+        let usual = PLACES.map(PathBuf::from);
+        let places = if places.is_empty() {
+            &usual[..]
+        } else {
+            places
+        };
+        match files::files(places) {
+            Ok(files) => files.iter().for_each(|file| config.file(file, report)),
+            Err(error) => {
+                config.wrong += 1;
+                report.report(Level::Error, &format!("configuration: {error}"));
+            }
+        }
+        config
+    }
+
+    /// Adds the lines of a file.
+    pub fn file(&mut self, path: &Path, report: &dyn Report) {
+        match fs::read(path) {
+            Ok(bytes) => self.text(&String::from_utf8_lossy(&bytes), path, report),
+            Err(error) => {
+                self.wrong += 1;
+                report.report(Level::Error, &format!("{}: {error}", path.display()));
+            }
+        }
+    }
+
+    /// Adds the lines of a text, which is said to be from a file.
+    pub fn text(&mut self, text: &str, file: &Path, report: &dyn Report) {
+        let file = std::sync::Arc::from(file);
+        for (number, text) in files::lines(text) {
+            match parse(&text) {
+                Ok(line) => self.rules.push(Rule {
+                    line,
+                    origin: Origin {
+                        file: std::sync::Arc::clone(&file),
+                        line: number,
+                    },
+                }),
+                Err(why) => {
+                    self.wrong += 1;
+                    let text = format!("{} line {number}: {why}", file.display());
+                    report.report(Level::Warning, &text);
+                }
+            }
+        }
+    }
+
+    /// The modules whose alias patterns match a name.
+    pub fn aliases<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Origin)> {
+        self.rules.iter().filter_map(move |rule| match &rule.line {
+            Line::Alias { pattern, module } if is_match(pattern, name) => {
+                Some((module.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a module is blacklisted, and where.
+    pub fn blacklisted(&self, module: &str) -> Option<&Origin> {
+        let found = self
+            .rules
+            .iter()
+            .find(|rule| matches!(&rule.line, Line::Blacklist(name) if name == module));
+        Some(&found?.origin)
+    }
+
+    /// All options for a module, joined; those for the alias that led to it among them.
+    pub fn options(&self, module: &str, alias: Option<&str>) -> String {
+        let mut all = String::new();
+        for rule in &self.rules {
+            if let Line::Options {
+                module: name,
+                options,
+            } = &rule.line
+                && (name == module || alias == Some(name))
+            {
+                if !all.is_empty() {
+                    all.push(' ');
+                }
+                all.push_str(options);
+            }
+        }
+        all
+    }
+
+    /// The command that is run instead of loading a module; the first that fits.
+    pub fn install(&self, module: &str) -> Option<(&str, &Origin)> {
+        self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Install { pattern, command } if is_match(pattern, module) => {
+                Some((command.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// The command that is run instead of removing a module; the first that fits.
+    pub fn remove(&self, module: &str) -> Option<(&str, &Origin)> {
+        self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Remove { pattern, command } if is_match(pattern, module) => {
+                Some((command.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// What a module wants before and after it: all of its softdep lines together, each module
+    /// once.
+    pub fn softdeps(&self, module: &str) -> Deps {
+        let mut all = Deps::default();
+        for rule in &self.rules {
+            if let Line::Softdep { module: name, deps } = &rule.line
+                && name == module
+            {
+                for (list, more) in [(&mut all.pre, &deps.pre), (&mut all.post, &deps.post)] {
+                    for name in more {
+                        if !list.contains(name) {
+                            list.push(name.clone());
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Why a module must not be loaded, if so: an `allow` line does not name it, or a `deny` line
+    /// does.
+    pub fn forbidden(&self, module: &str) -> Option<(String, &Origin)> {
+        let denied = self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Deny { pattern, reason } if is_match(pattern, module) => {
+                Some((reason.clone(), &rule.origin))
+            }
+            _ => None,
+        });
+        if denied.is_some() {
+            return denied;
+        }
+        let mut limits = self.rules.iter().filter_map(|rule| match &rule.line {
+            Line::Allow(names) => Some((names, &rule.origin)),
+            _ => None,
+        });
+        let (names, origin) = limits.next()?;
+        let mut names = names.iter().chain(limits.flat_map(|(names, _)| names));
+        let allowed = names.any(|pattern| is_match(pattern, module));
+        (!allowed).then(|| ("no allow line names it".to_owned(), origin))
+    }
+}
+
+fn is_match(pattern: &str, name: &str) -> bool {
+    glob::matches(pattern.as_bytes(), name.as_bytes())
+}
+
+/// A line of modprobe.d.
+fn parse(text: &str) -> Result<Line, String> {
+    let (word, rest) = split(text);
+    let (name, after) = split(rest);
+    let normal = |name: &str| {
+        let normal = normalize_alias(name.as_bytes());
+        let normal = normal.and_then(|bytes| String::from_utf8(bytes).ok());
+        normal.ok_or_else(|| format!("the brackets of '{name}' do not match"))
+    };
+    let needed = |what: &str, text: &str| match text.is_empty() {
+        true => Err(format!("'{word}' needs {what}")),
+        false => Ok(()),
+    };
+    let list = |text: &str| {
+        let names = text.split_ascii_whitespace().map(normal);
+        names.collect::<Result<Vec<_>, _>>()
+    };
+    if matches!(
+        word,
+        "alias"
+            | "blacklist"
+            | "options"
+            | "install"
+            | "remove"
+            | "softdep"
+            | "weakdep"
+            | "allow"
+            | "deny"
+    ) {
+        needed("a module's name", name)?;
+    }
+    // Tabs between options are for people.
+    let after_spaced = || after.replace('\t', " ");
+    Ok(match word {
+        "alias" => {
+            needed("a module's name after the alias", after)?;
+            Line::Alias {
+                pattern: normal(name)?,
+                module: normal(split(after).0)?,
+            }
+        }
+        "blacklist" => Line::Blacklist(normal(name)?),
+        "options" => {
+            needed("options after the name", after)?;
+            Line::Options {
+                module: normal(name)?,
+                options: after_spaced(),
+            }
+        }
+        "install" | "remove" => {
+            needed("a command after the name", after)?;
+            let (pattern, command) = (normal(name)?, after.to_owned());
+            match word {
+                "install" => Line::Install { pattern, command },
+                _ => Line::Remove { pattern, command },
+            }
+        }
+        "softdep" => Line::Softdep {
+            module: normal(name)?,
+            deps: softdep(after, normal)?,
+        },
+        "weakdep" => Line::Weakdep {
+            module: normal(name)?,
+            deps: list(after)?,
+        },
+        "allow" => Line::Allow(list(rest)?),
+        "deny" => Line::Deny {
+            pattern: normal(name)?,
+            reason: after.to_owned(),
+        },
+        "include" | "config" => {
+            return Err(format!(
+                "'{word}' is not parsed any more: put the file into a directory of modprobe.d"
+            ));
+        }
+        _ => return Err(format!("ignoring bad line starting with '{word}'")),
+    })
+}
+
+/// The first word, and what comes after it.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let (word, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
+    (word, rest.trim())
+}
+
+fn softdep(text: &str, normal: impl Fn(&str) -> Result<String, String>) -> Result<Deps, String> {
+    let mut deps = Deps::default();
+    let mut list = None;
+    for word in text.split_ascii_whitespace() {
+        match word {
+            "pre:" => list = Some(&mut deps.pre),
+            "post:" => list = Some(&mut deps.post),
+            // Before either, kmod takes no notice of it.
+            _ => {
+                if let Some(list) = &mut list {
+                    list.push(normal(word)?);
+                }
+            }
+        }
+    }
+    Ok(deps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> (Config, Vec<String>) {
+        let told = std::sync::Mutex::new(Vec::new());
+        let mut config = Config::default();
+        let report = |_: Level, text: &str| told.lock().unwrap().push(text.to_owned());
+        config.text(text, Path::new("a.conf"), &report);
+        (config, told.into_inner().unwrap())
+    }
+
+    #[test]
+    fn each_directive() {
+        let text = "alias net-pf-[1-2] some-module\nblacklist a-b\noptions c x=1\ty=\"2 3\"\n\
+                    install d /bin/false $CMDLINE_OPTS\nremove d true\n\
+                    softdep e pre: f-g h post: i\nsoftdep e pre: j h\nweakdep e k\ndeny m* too old\n";
+        let (config, told) = config(text);
+        assert_eq!(told, [""; 0]);
+        let lines: Vec<_> = config
+            .rules
+            .iter()
+            .map(|rule| rule.line.to_string())
+            .collect();
+        assert_eq!(lines[0], "alias net_pf_[1-2] some_module");
+        assert_eq!(lines[2], "options c x=1 y=\"2 3\"");
+        assert_eq!(config.rules[5].origin.line, 6);
+        let aliases: Vec<_> = config
+            .aliases("net_pf_2")
+            .map(|(module, _)| module)
+            .collect();
+        assert_eq!(aliases, ["some_module"]);
+        assert!(config.blacklisted("a_b").is_some() && config.blacklisted("a").is_none());
+        assert_eq!(
+            config.install("d").map(|(c, _)| c),
+            Some("/bin/false $CMDLINE_OPTS")
+        );
+        let deps = config.softdeps("e");
+        assert_eq!(
+            (deps.pre.join(" "), deps.post.join(" ")),
+            ("f_g h j".into(), "i".into())
+        );
+        assert_eq!(
+            config.forbidden("mine").map(|(why, _)| why).as_deref(),
+            Some("too old")
+        );
+        assert!(config.forbidden("other").is_none());
+    }
+
+    #[test]
+    fn an_allow_line_forbids_the_rest() {
+        let (config, _) = config("allow a b*\nallow c\n");
+        for (name, allowed) in [("a", true), ("bx", true), ("c", true), ("d", false)] {
+            assert_eq!(config.forbidden(name).is_none(), allowed, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let (config, told) =
+            config("alias x\n\nfoo bar\ninclude /etc/x\nalias a] b\nblacklist ok\n");
+        assert_eq!((config.wrong, config.rules.len()), (4, 1));
+        assert!(
+            told[0].starts_with("a.conf line 1: 'alias' needs"),
+            "{}",
+            told[0]
+        );
+        assert_eq!(
+            told[1],
+            "a.conf line 3: ignoring bad line starting with 'foo'"
+        );
+        assert!(told[3].contains("brackets"), "{}", told[3]);
+    }
+
+    #[test]
+    fn options_of_a_module_and_of_the_alias_that_led_to_it() {
+        let (config, _) = config("options m a=1\noptions other b=2\noptions m c=3\n");
+        assert_eq!(config.options("m", None), "a=1 c=3");
+        assert_eq!(config.options("m", Some("other")), "a=1 b=2 c=3");
+    }
+}

@@ -1,8 +1,9 @@
 //! `depmod`: makes the indexes of a directory of modules.
 
+use crate::report::ToStderr;
+use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::depmod::{self, Options};
-use modfs_depot::{Level, Report};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `depmod`.
 #[derive(Args, Debug)]
 pub(crate) struct DepmodArgs {
+    #[command(flatten)]
+    directory: DirectoryArgs,
     /// All modules; the same as no file
     #[arg(short, long)]
     all: bool,
@@ -43,25 +46,14 @@ pub(crate) struct DepmodArgs {
 }
 
 impl DepmodArgs {
-    /// The directory of a version below a root.
-    fn directory(&self, root: Option<&Path>, version: &str) -> PathBuf {
-        let below = self
-            .moduledir
-            .as_deref()
-            .unwrap_or(Path::new("/lib/modules"));
-        let root = root.unwrap_or(Path::new("/"));
-        root.join(below.strip_prefix("/").unwrap_or(below))
-            .join(version)
-    }
-
     fn options(&self) -> Result<Options, String> {
         let mut rest = &self.arguments[..];
         let version = match rest.first().and_then(|first| first.to_str()) {
             Some(first) if is_version(first) => {
                 rest = &rest[1..];
-                first.to_owned()
+                Some(first)
             }
-            _ => running()?,
+            _ => None,
         };
         for file in rest {
             if !Path::new(file).is_absolute() {
@@ -69,11 +61,15 @@ impl DepmodArgs {
                 return Err(format!("Bad version passed {file}"));
             }
         }
-        let directory = self.directory(self.basedir.as_deref(), &version);
-        let output = self.directory(self.outdir.as_deref().or(self.basedir.as_deref()), &version);
+        let below = self.moduledir.as_deref();
+        let directory = self.directory.of(self.basedir.as_deref(), below, version)?;
+        let output = match &self.outdir {
+            Some(root) => Some(DirectoryArgs::default().of(Some(root), below, version)?),
+            None => None,
+        };
         Ok(Options {
             directory,
-            output: Some(output),
+            output,
             rebuild: self.rebuild,
             files: rest.iter().map(PathBuf::from).collect(),
             unresolved: self.errsyms,
@@ -92,33 +88,12 @@ fn is_version(word: &str) -> bool {
         && parts.next().is_some_and(number)
 }
 
-/// The version of the running kernel.
-fn running() -> Result<String, String> {
-    let name = rustix::system::uname();
-    let release = name.release().to_str();
-    Ok(release.map_err(|e| format!("uname: {e}"))?.to_owned())
-}
-
-/// Messages as kmod's depmod has them.
-struct ToStderr {
-    verbose: bool,
-}
-
-impl Report for ToStderr {
-    fn report(&self, level: Level, text: &str) {
-        match level {
-            Level::Error => eprintln!("depmod: ERROR: {text}"),
-            Level::Warning => eprintln!("depmod: WARNING: {text}"),
-            Level::Info if self.verbose => eprintln!("depmod: {text}"),
-            Level::Info => {}
-        }
-    }
-}
-
 /// Makes the indexes.
 pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
     let fail = |text: String| format!("depmod: ERROR: {text}");
     let report = ToStderr {
+        tool: "depmod",
+        quiet: false,
         verbose: args.verbose,
     };
     let options = args.options().map_err(fail)?;

@@ -13,22 +13,22 @@ use std::time::{Duration, Instant};
 #[derive(Args, Debug)]
 pub(crate) struct InsmodArgs {
     #[command(flatten)]
-    tree: TreeArgs,
+    pub(crate) tree: TreeArgs,
     /// The module may be unloaded again by `rmmod -a` once it is not used
     #[arg(short = 'k', long)]
-    autoclean: bool,
+    pub(crate) autoclean: bool,
     /// The name to load it under [default: the file's]
     #[arg(short = 'o', long)]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// The module
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Its parameters
     #[arg(
         value_name = "PARAM=VALUE",
         allow_hyphen_values = true,
         trailing_var_arg = true
     )]
-    parameters: Vec<String>,
+    pub(crate) parameters: Vec<String>,
 }
 
 /// The module file's name in its directory, as in 2.4's emulated system calls.

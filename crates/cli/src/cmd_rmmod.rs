@@ -55,7 +55,11 @@ fn named(tree: &Tree, given: &str) -> String {
 /// How long to wait for the commands that others have given to the same module.
 const OTHERS_END: Duration = Duration::from_secs(2);
 
-fn remove(tree: &Tree, module: &str) -> Result<(), String> {
+/// Removes a module.
+///
+/// # Errors
+/// Why it stays, or what went wrong while it went.
+pub(crate) fn remove(tree: &Tree, module: &str) -> Result<(), String> {
     let not_loaded = || format!("Module {module} is not currently loaded");
     check_name(module).map_err(|_| not_loaded())?;
     if module == modfs_core::KERNEL {

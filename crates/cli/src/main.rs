@@ -15,9 +15,12 @@ mod cmd_host;
 mod cmd_insmod;
 mod cmd_log;
 mod cmd_lsmod;
+mod cmd_modprobe;
 mod cmd_rmmod;
+mod report;
 mod samples;
 mod tree;
+mod version;
 
 /// Loadable modules as files, for any program
 #[derive(Parser, Debug)]
@@ -45,6 +48,8 @@ enum Command {
     Rmmod(cmd_rmmod::RmmodArgs),
     /// List the modules of a tree
     Lsmod(cmd_lsmod::LsmodArgs),
+    /// Insert modules with all that they need, or remove them
+    Modprobe(cmd_modprobe::ModprobeArgs),
     /// Make the indexes of a directory of modules
     Depmod(cmd_depmod::DepmodArgs),
     /// Print the log of a host
@@ -61,7 +66,7 @@ struct HeadersArgs {
 }
 
 /// The names of older tools.
-const TOOLS: [&str; 4] = ["insmod", "rmmod", "lsmod", "depmod"];
+const TOOLS: [&str; 5] = ["insmod", "rmmod", "lsmod", "modprobe", "depmod"];
 
 /// The arguments, with the command put in when the program was called by a tool's name.
 fn arguments() -> Vec<OsString> {
@@ -97,6 +102,7 @@ fn main() -> ExitCode {
         Command::Insmod(args) => cmd_insmod::run(args),
         Command::Rmmod(args) => cmd_rmmod::run(args),
         Command::Lsmod(args) => cmd_lsmod::run(args),
+        Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
         Command::Log(args) => cmd_log::run(args),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)

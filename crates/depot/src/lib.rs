@@ -16,6 +16,7 @@ mod glob;
 pub mod index;
 mod name;
 mod order;
+pub mod probe;
 pub mod search;
 mod store;
 mod texts;

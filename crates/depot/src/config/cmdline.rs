@@ -10,7 +10,8 @@ pub fn parse(text: &str, file: &Path, config: &mut Config) {
         file: file.into(),
         line: 0,
     };
-    for word in words(text) {
+    // What comes after `--` is for init.
+    for word in words(text).take_while(|word| *word != "--") {
         // Grub quotes a whole argument that has spaces in its value.
         let word = match word
             .strip_prefix('"')
@@ -83,7 +84,7 @@ mod tests {
         let mut config = Config::default();
         let text = "root=/dev/sda1 quiet snd-hda-intel.model=a,b usb.x \
                     x.text=\"two words\" \"y.text=two words\" modprobe.blacklist=a-b,,c \
-                    initrd=a.img .z=1 w.=2\n";
+                    initrd=a.img .z=1 w.=2 -- init.x=1\n";
         parse(text, Path::new("/proc/cmdline"), &mut config);
         let told: Vec<String> = config
             .rules

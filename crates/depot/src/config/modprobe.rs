@@ -101,13 +101,11 @@ impl fmt::Display for Line {
             Line::Install { pattern, command } => write!(f, "install {pattern} {command}"),
             Line::Remove { pattern, command } => write!(f, "remove {pattern} {command}"),
             Line::Softdep { module, deps } => {
-                write!(f, "softdep {module}")?;
-                for (word, list) in [("pre", &deps.pre), ("post", &deps.post)] {
-                    if !list.is_empty() {
-                        write!(f, " {word}: {}", list.join(" "))?;
-                    }
-                }
-                Ok(())
+                let lists = [("pre: ", &deps.pre), ("post: ", &deps.post)];
+                let told = lists.iter().filter(|(_, list)| !list.is_empty());
+                let told = told.map(|(word, list)| format!("{word}{}", list.join(" ")));
+                let told: Vec<String> = told.collect();
+                write!(f, "softdep {module} {}", told.join(" "))
             }
             Line::Weakdep { module, deps } => write!(f, "weakdep {module} {}", deps.join(" ")),
             Line::Allow(modules) => write!(f, "allow {}", modules.join(" ")),
@@ -343,7 +341,7 @@ fn parse(text: &str) -> Result<Line, String> {
         }
         "softdep" => Line::Softdep {
             module: normal(name)?,
-            deps: softdep(after, normal)?,
+            deps: softdep(after),
         },
         "weakdep" => Line::Weakdep {
             module: normal(name)?,
@@ -370,7 +368,8 @@ fn split(text: &str) -> (&str, &str) {
     (word, rest.trim())
 }
 
-fn softdep(text: &str, normal: impl Fn(&str) -> Result<String, String>) -> Result<Deps, String> {
+/// The names are aliases too, and stay as they are.
+fn softdep(text: &str) -> Deps {
     let mut deps = Deps::default();
     let mut list = None;
     for word in text.split_ascii_whitespace() {
@@ -378,14 +377,10 @@ fn softdep(text: &str, normal: impl Fn(&str) -> Result<String, String>) -> Resul
             "pre:" => list = Some(&mut deps.pre),
             "post:" => list = Some(&mut deps.post),
             // Before either, kmod takes no notice of it.
-            _ => {
-                if let Some(list) = &mut list {
-                    list.push(normal(word)?);
-                }
-            }
+            _ => list.iter_mut().for_each(|list| list.push(word.to_owned())),
         }
     }
-    Ok(deps)
+    deps
 }
 
 #[cfg(test)]
@@ -428,7 +423,7 @@ mod tests {
         let deps = config.softdeps("e");
         assert_eq!(
             (deps.pre.join(" "), deps.post.join(" ")),
-            ("f_g h j".into(), "i".into())
+            ("f-g h j".into(), "i".into())
         );
         assert_eq!(
             config.forbidden("mine").map(|(why, _)| why).as_deref(),

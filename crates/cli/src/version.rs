@@ -1,0 +1,41 @@
+//! Where the modules of a version are.
+
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Which version directory is meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct DirectoryArgs {
+    /// The directory with the modules and their indexes, whatever its name
+    #[arg(long, value_name = "DIR", env = "MODFS_MODULES")]
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl DirectoryArgs {
+    /// The directory itself when one is given, else that of a version (the running kernel's when
+    /// none is given) below a root.
+    pub(crate) fn of(
+        &self,
+        root: Option<&Path>,
+        below: Option<&Path>,
+        version: Option<&str>,
+    ) -> Result<PathBuf, String> {
+        if let Some(directory) = &self.directory {
+            return Ok(directory.clone());
+        }
+        let below = below.unwrap_or(Path::new("/lib/modules"));
+        let root = root.unwrap_or(Path::new("/"));
+        let root = root.join(below.strip_prefix("/").unwrap_or(below));
+        match version {
+            Some(version) => Ok(root.join(version)),
+            None => Ok(root.join(running()?)),
+        }
+    }
+}
+
+/// The version of the running kernel.
+fn running() -> Result<String, String> {
+    let name = rustix::system::uname();
+    let release = name.release().to_str();
+    Ok(release.map_err(|e| format!("uname: {e}"))?.to_owned())
+}

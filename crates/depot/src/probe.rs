@@ -1,0 +1,398 @@
+//! What is to be done to load a module: modprobe's deciding half.
+
+use crate::config::{Config, Origin};
+use crate::index::{Index, ReadError};
+use crate::{Report, module_name, normalize_alias};
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A version directory and the configuration.
+#[derive(Debug)]
+pub struct Depot {
+    directory: PathBuf,
+    config: Config,
+    indexes: [OnceCell<Option<Index>>; 5],
+}
+
+/// The indexes that look-ups use.
+#[derive(Clone, Copy, Debug)]
+enum Which {
+    Dep,
+    Alias,
+    Symbols,
+    Builtin,
+    BuiltinAlias,
+}
+
+impl Which {
+    const FILES: [&str; 5] = [
+        "modules.dep.bin",
+        "modules.alias.bin",
+        "modules.symbols.bin",
+        "modules.builtin.bin",
+        "modules.builtin.alias.bin",
+    ];
+}
+
+/// An index that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {error}", path = path.display())]
+pub struct IndexProblem {
+    path: PathBuf,
+    error: ReadError,
+}
+
+/// Why a module cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No module and no alias is called so.
+    #[error("Module {0} not found in directory {dir}", dir = .1.display())]
+    NotFound(String, PathBuf),
+    /// The configuration does not let it be loaded.
+    #[error("Module {module} is not allowed by {file} line {line}{reason}", file = origin.file.display(), line = origin.line)]
+    Forbidden {
+        /// The module.
+        module: String,
+        /// Where that is said.
+        origin: Origin,
+        /// `: ` and why, if it says so.
+        reason: String,
+    },
+    /// An index cannot be used.
+    #[error(transparent)]
+    Index(#[from] IndexProblem),
+}
+
+/// How a name led to a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// It is the module's name.
+    Name,
+    /// An `alias` line of the configuration.
+    Configured(Origin),
+    /// An alias of the module's own.
+    Alias,
+    /// A symbol that it exports.
+    Symbol,
+    /// A command that is configured for the name.
+    Command(Origin),
+    /// It is part of the kernel.
+    Builtin,
+}
+
+/// A module that a name led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// The name that was looked for, when it is an alias.
+    pub alias: Option<String>,
+    /// How it was found.
+    pub via: Via,
+}
+
+/// What is done in a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Load this file.
+    Insert(PathBuf),
+    /// Run this command instead.
+    Run(String),
+    /// Nothing: it is part of the kernel.
+    Builtin,
+    /// Nothing can be done: there is no file of this module.
+    Nothing,
+}
+
+/// Why a step is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It is what was asked for.
+    Asked,
+    /// This module uses its symbols.
+    Needed(String),
+    /// A softdep of this module wants it before.
+    Before(String),
+    /// A softdep of this module wants it after.
+    After(String),
+}
+
+/// A step of loading a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The module.
+    pub module: String,
+    /// What is done.
+    pub action: Action,
+    /// What is given to it, from the configuration.
+    pub options: String,
+    /// Without it, loading fails.
+    pub required: bool,
+    /// Why it is there.
+    pub reason: Reason,
+}
+
+/// What `modules.dep` says of a module.
+struct Entry {
+    path: PathBuf,
+    /// In the order in which they are to be loaded.
+    deps: Vec<String>,
+}
+
+impl Depot {
+    /// A version directory with a configuration, to which the module's own softdeps are added.
+    pub fn new(directory: &Path, mut config: Config, report: &dyn Report) -> Depot {
+        for file in ["modules.softdep", "modules.weakdep"] {
+            let path = directory.join(file);
+            if path.exists() {
+                config.file(&path, report);
+            }
+        }
+        Depot {
+            directory: directory.to_path_buf(),
+            config,
+            indexes: Default::default(),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The version directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Runs a look-up in an index; nothing is found in one that is not there.
+    fn look<R: Default>(
+        &self,
+        which: Which,
+        f: impl FnOnce(&Index) -> Result<R, ReadError>,
+    ) -> Result<R, IndexProblem> {
+        let path = || self.directory.join(Which::FILES[which as usize]);
+        let problem = |error| IndexProblem {
+            path: path(),
+            error,
+        };
+        let cell = &self.indexes[which as usize];
+        if cell.get().is_none() {
+            let opened = match Index::open(&path()) {
+                Ok(index) => Some(index),
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(problem(error)),
+            };
+            // It was empty just now.
+            let _ = cell.set(opened);
+        }
+        match cell.get() {
+            Some(Some(index)) => f(index).map_err(problem),
+            _ => Ok(R::default()),
+        }
+    }
+
+    /// The modules that a name stands for: that of a module, an alias, `symbol:NAME`. Of the
+    /// places where it could be found the first that knows it counts, as in kmod: the
+    /// configuration's aliases, `modules.dep`, symbols, commands, the modules' own aliases, and
+    /// what is part of the kernel.
+    ///
+    /// # Errors
+    /// An index cannot be used.
+    pub fn find(&self, name: &str) -> Result<Vec<Found>, IndexProblem> {
+        let Some(normal) = normalize_alias(name.as_bytes()) else {
+            return Ok(Vec::new());
+        };
+        let normal = String::from_utf8_lossy(&normal).into_owned();
+        let found = |module: &str, via: Via| Found {
+            name: module.to_owned(),
+            alias: (module != normal).then(|| normal.clone()),
+            via,
+        };
+        let aliases = self.config.aliases(&normal);
+        let configured: Vec<Found> = aliases
+            .map(|(module, origin)| found(module, Via::Configured(origin.clone())))
+            .collect();
+        if !configured.is_empty() {
+            return Ok(configured);
+        }
+        if self.entry(&normal)?.is_some() {
+            return Ok(vec![found(&normal, Via::Name)]);
+        }
+        let matching = |which: Which, via: Via| -> Result<Vec<Found>, IndexProblem> {
+            let values = self.look(which, |index| index.matching(normal.as_bytes()))?;
+            let module = |value: &crate::index::Value| {
+                found(&String::from_utf8_lossy(&value.value), via.clone())
+            };
+            Ok(values.iter().map(module).collect())
+        };
+        if normal.starts_with("symbol:") {
+            let symbols = matching(Which::Symbols, Via::Symbol)?;
+            if !symbols.is_empty() {
+                return Ok(symbols);
+            }
+        }
+        let commands = self.config.install(&normal).or(self.config.remove(&normal));
+        if let Some((_, origin)) = commands {
+            return Ok(vec![found(&normal, Via::Command(origin.clone()))]);
+        }
+        let own = matching(Which::Alias, Via::Alias)?;
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        if self.is_builtin(&normal)? {
+            return Ok(vec![found(&normal, Via::Builtin)]);
+        }
+        matching(Which::BuiltinAlias, Via::Builtin)
+    }
+
+    /// Every alias of modules and every symbol of theirs, with the module, as `modprobe -c` lists
+    /// them.
+    ///
+    /// # Errors
+    /// An index cannot be used.
+    pub fn own_aliases(&self) -> Result<Vec<(String, String)>, IndexProblem> {
+        let mut all = Vec::new();
+        for which in [Which::Alias, Which::Symbols] {
+            let entries = self.look(which, Index::entries)?;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let alias =
+                |(key, value): &(Vec<u8>, crate::index::Value)| (text(key), text(&value.value));
+            all.extend(entries.iter().map(alias));
+        }
+        Ok(all)
+    }
+
+    /// Whether a module is part of the kernel.
+    ///
+    /// # Errors
+    /// The index cannot be used.
+    pub fn is_builtin(&self, module: &str) -> Result<bool, IndexProblem> {
+        let values = self.look(Which::Builtin, |index| index.find(module.as_bytes()))?;
+        Ok(!values.is_empty())
+    }
+
+    /// The file of a module.
+    ///
+    /// # Errors
+    /// The index cannot be used.
+    pub fn path(&self, module: &str) -> Result<Option<PathBuf>, IndexProblem> {
+        Ok(self.entry(module)?.map(|entry| entry.path))
+    }
+
+    fn entry(&self, module: &str) -> Result<Option<Entry>, IndexProblem> {
+        let values = self.look(Which::Dep, |index| index.find(module.as_bytes()))?;
+        let Some(line) = values.into_iter().next() else {
+            return Ok(None);
+        };
+        let mut words = line.value.split(|byte| *byte == b' ');
+        let path = words.next().unwrap_or_default();
+        let path = OsStr::from_bytes(path.strip_suffix(b":").unwrap_or(path));
+        let name = |word: &[u8]| {
+            let file = Path::new(OsStr::from_bytes(word)).file_name();
+            module_name(file.unwrap_or_default())
+        };
+        let mut deps: Vec<String> = words.filter(|w| !w.is_empty()).map(name).collect();
+        deps.reverse();
+        Ok(Some(Entry {
+            path: self.directory.join(path),
+            deps,
+        }))
+    }
+
+    /// What is to be done to load a module, in order: what its softdeps want before it, what it
+    /// needs, itself, and what its softdeps want after it. A module can be there more than once, as
+    /// kmod lists it; nothing asks whether one is loaded already.
+    ///
+    /// # Errors
+    /// [`Error`]: an index cannot be used, or the configuration forbids something that is needed.
+    pub fn plan(&self, found: &Found) -> Result<Vec<Step>, Error> {
+        let mut plan = Plan {
+            depot: self,
+            steps: Vec::new(),
+            visited: HashSet::new(),
+            alias: found.alias.as_deref(),
+            asked: &found.name,
+        };
+        plan.module(found, true, &Reason::Asked)?;
+        Ok(plan.steps)
+    }
+}
+
+/// A plan in the making.
+struct Plan<'a> {
+    depot: &'a Depot,
+    steps: Vec<Step>,
+    /// By name and alias: what two aliases stand for is listed for each, as kmod does.
+    visited: HashSet<(String, Option<String>)>,
+    alias: Option<&'a str>,
+    asked: &'a str,
+}
+
+impl Plan<'_> {
+    /// A module with all that it needs.
+    fn module(&mut self, found: &Found, required: bool, reason: &Reason) -> Result<(), Error> {
+        let key = (found.name.clone(), found.alias.clone());
+        if !self.visited.insert(key) {
+            return Ok(());
+        }
+        let name = found.name.as_str();
+        let entry = self.depot.entry(name)?;
+        for dep in entry.iter().flat_map(|entry| &entry.deps) {
+            self.with_softdeps(dep, required, &Reason::Needed(name.to_owned()))?;
+        }
+        self.with_softdeps(name, required, reason)
+    }
+
+    fn with_softdeps(&mut self, name: &str, required: bool, reason: &Reason) -> Result<(), Error> {
+        let softdeps = self.depot.config.softdeps(name);
+        self.soft(&softdeps.pre, &Reason::Before(name.to_owned()))?;
+        self.step(name, required, reason)?;
+        self.soft(&softdeps.post, &Reason::After(name.to_owned()))
+    }
+
+    fn soft(&mut self, names: &[String], reason: &Reason) -> Result<(), Error> {
+        for name in names {
+            for found in self.depot.find(name)? {
+                self.module(&found, false, reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, name: &str, required: bool, reason: &Reason) -> Result<(), Error> {
+        let config = &self.depot.config;
+        if let Some((why, origin)) = config.forbidden(name) {
+            if !required {
+                return Ok(());
+            }
+            return Err(Error::Forbidden {
+                module: name.to_owned(),
+                origin: origin.clone(),
+                reason: if why.is_empty() {
+                    why
+                } else {
+                    format!(": {why}")
+                },
+            });
+        }
+        let action = match (config.install(name), self.depot.entry(name)?) {
+            (Some((command, _)), _) => Action::Run(command.to_owned()),
+            (None, Some(entry)) => Action::Insert(entry.path),
+            (None, None) if self.depot.is_builtin(name)? => Action::Builtin,
+            (None, None) => Action::Nothing,
+        };
+        self.steps.push(Step {
+            module: name.to_owned(),
+            action,
+            options: config.options(name, self.alias.filter(|_| name == self.asked)),
+            required,
+            reason: reason.clone(),
+        });
+        Ok(())
+    }
+}

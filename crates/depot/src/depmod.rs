@@ -240,6 +240,9 @@ fn read(
             changed.then(|| Facts::read(&module.path, reader))
         })
         .collect();
+    let count = read.iter().flatten().count();
+    let text = format!("{} modules, {count} of them read", found.len());
+    report.report(Level::Info, &text);
     let mut list = Vec::with_capacity(found.len());
     for ((found, known), read) in found.into_iter().zip(known).zip(read) {
         let facts = match read {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 mod fuzz;
+mod kmod;
 mod tidy;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
@@ -18,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   fuzz-seeds [--commit]
           compile objects for them to begin with
   bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
-          run the benches beside the peers; paste what they print into BENCHMARKS.md";
+          run the benches beside the peers; paste what they print into BENCHMARKS.md
+  kmod    compare depmod and modprobe with Debian's kmod on Debian's trees, from apt";
 
 fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run_all(&root(), argument.as_deref()),
         "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
         "bench" => bench(),
+        "kmod" => kmod::run(&root()),
         _ => Err(USAGE.into()),
     };
     match result {
@@ -90,6 +93,14 @@ fn long() -> Result<(), String> {
             "kill",
         ],
         &[("MODFS_STRESS_SECONDS", "60"), ("MODFS_KILLS", "100")],
+    )
+}
+
+/// Builds a package as it is shipped.
+fn release(package: &str) -> Result<(), String> {
+    cargo(
+        &["build", "--quiet", "--release", "--package", package],
+        &[],
     )
 }
 

@@ -107,14 +107,14 @@ pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
     let (root, version) = (args.dirname.as_deref(), args.set_version.as_deref());
     let directory = args.directory.of(root, None, version);
     let directory = directory.map_err(|e| failure(args, &e))?;
-    let mut config = Config::read(&args.config, &report);
+    let mut config = Config::read(&args.config, &directory, &report);
     let cmdline = Path::new("/proc/cmdline");
     if let Ok(text) = fs::read_to_string(cmdline)
         && args.tree.tree.is_none()
     {
         config::parse_command_line(&text, cmdline, &mut config);
     }
-    let depot = Depot::new(&directory, config, &report);
+    let depot = Depot::new(&directory, config);
     if args.show_config {
         return print(&shown_config(&depot)?);
     }

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Origin};
 use crate::index::{Index, ReadError};
-use crate::{Report, module_name, normalize_alias};
+use crate::{module_name, normalize_alias};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -144,14 +144,8 @@ struct Entry {
 }
 
 impl Depot {
-    /// A version directory with a configuration, to which the module's own softdeps are added.
-    pub fn new(directory: &Path, mut config: Config, report: &dyn Report) -> Depot {
-        for file in ["modules.softdep", "modules.weakdep"] {
-            let path = directory.join(file);
-            if path.exists() {
-                config.file(&path, report);
-            }
-        }
+    /// A version directory and a configuration.
+    pub fn new(directory: &Path, config: Config) -> Depot {
         Depot {
             directory: directory.to_path_buf(),
             config,

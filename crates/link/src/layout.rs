@@ -145,6 +145,7 @@ impl Got {
     fn add(&mut self, object: &Object<'_>, symbol: usize) {
         if self.entries.is_empty() {
             self.entries.resize(object.symbols().len(), 0);
+            self.symbols.reserve(object.imports().len());
         }
         let entry = &mut self.entries[symbol];
         if *entry == 0 {

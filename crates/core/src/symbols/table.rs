@@ -3,13 +3,15 @@
 //! A load asks for many names at once, and the table of a large kernel is in no near cache, so
 //! waiting for memory is most of a look-up. It is therefore made so that there is little to wait
 //! for and those waits overlap: open addressing, where each entry is one cache line with its name,
-//! and [`Table::find_all`], which looks at the first entry of every name before anything is done
-//! with one.
+//! and [`Table::find_all`], which touches the first entry of many names before it looks at one.
 
 use super::Entry;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::RandomState;
+
+/// How many names are looked for together: as many cache lines as stay in the nearest cache.
+const TOGETHER: usize = 128;
 
 /// Entries by name.
 #[derive(Debug, Default)]
@@ -64,17 +66,20 @@ impl Table {
             return (0..names.len()).for_each(|number| each(number, None));
         }
         let mask = self.mask();
-        // Loads that do not depend on each other: the processor waits for several at once.
-        let likely: Vec<Option<&Entry>> = names
-            .iter()
-            .map(|name| {
-                let hash = self.hash(name);
-                let entry = self.slots[hash as usize & mask].as_ref();
-                entry.filter(|entry| entry.name == **name)
-            })
-            .collect();
-        for (number, (name, likely)) in names.iter().zip(likely).enumerate() {
-            each(number, likely.or_else(|| self.get(name)));
+        let mut number = 0;
+        for names in names.chunks(TOGETHER) {
+            let mut hashes = [0; TOGETHER];
+            for (hash, name) in hashes.iter_mut().zip(names) {
+                *hash = self.hash(name);
+            }
+            // Loads that nothing else depends on: the processor waits for many at once.
+            let there = |hash: &&u64| self.slots[**hash as usize & mask].is_some();
+            core::hint::black_box(hashes[..names.len()].iter().filter(there).count());
+            for (hash, name) in hashes.iter().zip(names) {
+                let slot = self.slot(name, *hash);
+                each(number, slot.and_then(|slot| self.slots[slot].as_ref()));
+                number += 1;
+            }
         }
     }
 

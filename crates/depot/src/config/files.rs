@@ -17,13 +17,16 @@ pub struct Origin {
 }
 
 /// The configuration files of directories, of which an earlier one counts more: of several files
-/// of one name the first is taken, and all are sorted by name. A directory that is not there holds
-/// none; a path that is a file is one.
+/// of one name the first is taken, and all are sorted by name, `more` among them. A directory that
+/// is not there holds none; a path that is a file is one.
 ///
 /// # Errors
 /// A directory is there but cannot be read.
-pub(crate) fn files(places: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
-    let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+pub(crate) fn files(places: &[PathBuf], more: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+    let more = more.iter().filter(|path| path.exists());
+    let mut files: BTreeMap<OsString, PathBuf> =
+        more.map(|path| (name(path), path.clone())).collect();
     for place in places {
         let metadata = match fs::metadata(place) {
             Ok(metadata) => metadata,
@@ -31,8 +34,7 @@ pub(crate) fn files(places: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
             Err(error) => return Err(error),
         };
         if !metadata.is_dir() {
-            let name = place.file_name().unwrap_or_default().to_owned();
-            files.entry(name).or_insert_with(|| place.clone());
+            files.entry(name(place)).or_insert_with(|| place.clone());
             continue;
         }
         for entry in fs::read_dir(place)? {
@@ -97,8 +99,9 @@ mod tests {
         for ignored in [".x.conf", "x.txt", "conf"] {
             fs::write(place("a").join(ignored), "").unwrap();
         }
-        let found = files(&[place("a"), place("none"), place("b")]).unwrap();
-        let wanted = ["b/c.conf", "a/m.conf", "a/z.conf"].map(place);
+        let places = [place("a"), place("none"), place("b")];
+        let found = files(&places, &[place("a/x.txt"), place("nothing")]).unwrap();
+        let wanted = ["b/c.conf", "a/m.conf", "a/x.txt", "a/z.conf"].map(place);
         assert_eq!(found, wanted);
     }
 }

@@ -125,9 +125,10 @@ const PLACES: [&str; 5] = [
 ];
 
 impl Config {
-    /// Reads the configuration: of the files or directories given, or else of the usual ones.
-    /// What is wrong is reported, and the rest is taken.
-    pub fn read(places: &[PathBuf], report: &dyn Report) -> Config {
+    /// Reads the configuration: of the files or directories given, or else of the usual ones, and
+    /// what depmod found in the modules of a version directory. What is wrong is reported, and the
+    /// rest is taken.
+    pub fn read(places: &[PathBuf], version: &Path, report: &dyn Report) -> Config {
         let mut config = Config::default();
         let usual = PLACES.map(PathBuf::from);
         let places = if places.is_empty() {
@@ -135,7 +136,8 @@ impl Config {
         } else {
             places
         };
-        match files::files(places) {
+        let own = ["modules.softdep", "modules.weakdep"].map(|file| version.join(file));
+        match files::files(places, &own) {
             Ok(files) => files.iter().for_each(|file| config.file(file, report)),
             Err(error) => {
                 config.wrong += 1;
@@ -146,7 +148,7 @@ impl Config {
     }
 
     /// Adds the lines of a file.
-    pub fn file(&mut self, path: &Path, report: &dyn Report) {
+    fn file(&mut self, path: &Path, report: &dyn Report) {
         match fs::read(path) {
             Ok(bytes) => self.text(&String::from_utf8_lossy(&bytes), path, report),
             Err(error) => {

@@ -1,0 +1,339 @@
+//! depmod and modprobe beside Debian's kmod, on Debian's own trees of modules.
+//!
+//! Everything comes from apt by name and is unpacked below `target/kmod`; nothing is installed.
+//! What has to be equal, byte for byte: the texts of depmod; what kmod's modprobe answers with our
+//! indexes; and what our modprobe answers, for every module and for 2000 aliases.
+
+use crate::release;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Instant;
+
+/// Meta packages of the kernels; what they depend on is taken.
+const KERNELS: [&str; 2] = ["linux-image-6.12-amd64", "linux-image-amd64"];
+const TEXTS: [&str; 5] = ["dep", "alias", "softdep", "symbols", "devname"];
+/// What depmod reads, and does not write.
+const GIVEN: [&str; 3] = [
+    "modules.order",
+    "modules.builtin",
+    "modules.builtin.modinfo",
+];
+const ALIASES: usize = 2000;
+/// How often each depmod is timed.
+const RUNS: usize = 3;
+
+struct Work {
+    dir: PathBuf,
+    modfs: PathBuf,
+}
+
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    release("modfs-cli")?;
+    let work = Work {
+        dir: root.join("target/kmod"),
+        modfs: root.join("target/release/modfs"),
+    };
+    make_dir(&work.dir)?;
+    for package in ["kmod", "libkmod2"] {
+        work.fetch(package)?;
+    }
+    for tool in ["depmod", "modprobe"] {
+        link(
+            &work.dir.join("kmod/bin/kmod"),
+            &work.dir.join("theirs").join(tool),
+        )?;
+        link(&work.modfs, &work.dir.join("ours").join(tool))?;
+    }
+    let mut wrong = Vec::new();
+    for meta in KERNELS {
+        let package = depends(meta)?;
+        let version = package.trim_start_matches("linux-image-").to_owned();
+        work.fetch(&package)?;
+        println!("==> {version}");
+        work.compare(&package, &version, &mut wrong)?;
+    }
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(format!("not equal: {}", wrong.join(", "))),
+    }
+}
+
+/// The package that a meta package depends on.
+fn depends(meta: &str) -> Result<String, String> {
+    let list = output(Command::new("apt-cache").args(["depends", meta]))?;
+    let image = |line: &str| {
+        let name = line.trim().strip_prefix("Depends: ")?;
+        name.starts_with("linux-image-").then(|| name.to_owned())
+    };
+    list.lines()
+        .find_map(image)
+        .ok_or_else(|| format!("apt knows no {meta}: run apt-get update"))
+}
+
+impl Work {
+    /// Unpacks a package into a directory of its name, unless it is there.
+    fn fetch(&self, package: &str) -> Result<(), String> {
+        let target = self.dir.join(package);
+        if target.exists() {
+            return Ok(());
+        }
+        output(
+            Command::new("apt-get")
+                .args(["download", "-q", package])
+                .current_dir(&self.dir),
+        )?;
+        let begins = format!("{package}_");
+        let mut files = entries(&self.dir)?;
+        files.retain(|path| name(path).starts_with(&begins) && name(path).ends_with(".deb"));
+        let file = files
+            .pop()
+            .ok_or_else(|| format!("{package} was not downloaded"))?;
+        let unpacked = self.dir.join(format!("{package}.part"));
+        // Of a run that was ended midway.
+        let _ = fs::remove_dir_all(&unpacked);
+        output(Command::new("dpkg").arg("-x").args([&file, &unpacked]))?;
+        fs::remove_file(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        fs::rename(&unpacked, &target).map_err(|e| format!("{}: {e}", target.display()))
+    }
+
+    /// A copy of a package's tree, by hard links, without indexes.
+    fn tree(&self, package: &str, whose: &str, version: &str) -> Result<PathBuf, String> {
+        let root = self.dir.join(format!("{whose}-{version}"));
+        let _ = fs::remove_dir_all(&root);
+        make_dir(&root)?;
+        let lib = self.dir.join(package).join("lib");
+        output(
+            Command::new("cp")
+                .arg("-al")
+                .args([&lib, &root.join("lib")]),
+        )?;
+        for path in entries(&root.join("lib/modules").join(version))? {
+            if name(&path).starts_with("modules.") && !GIVEN.contains(&&*name(&path)) {
+                fs::remove_file(&path).map_err(|e| e.to_string())?;
+            }
+        }
+        Ok(root)
+    }
+
+    fn tool(&self, whose: &str, tool: &str) -> Command {
+        let mut command = Command::new(self.dir.join(whose).join(tool));
+        command.env(
+            "LD_LIBRARY_PATH",
+            self.dir.join("libkmod2/lib/x86_64-linux-gnu"),
+        );
+        for variable in ["MODFS_TREE", "MODFS_MODULES", "MODPROBE_OPTIONS"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    fn depmod(&self, whose: &str, root: &Path, version: &str) -> Result<f64, String> {
+        let began = Instant::now();
+        output(self.tool(whose, "depmod").arg("-b").arg(root).arg(version))?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    fn compare(&self, package: &str, version: &str, wrong: &mut Vec<String>) -> Result<(), String> {
+        let theirs = self.tree(package, "theirs", version)?;
+        let ours = self.tree(package, "ours", version)?;
+        let (mut their_time, mut our_time) = (f64::MAX, f64::MAX);
+        for _ in 0..RUNS {
+            their_time = their_time.min(self.depmod("theirs", &theirs, version)?);
+            // Every time from nothing.
+            let cache = ours
+                .join("lib/modules")
+                .join(version)
+                .join("modules.modfs.cache");
+            let _ = fs::remove_file(cache);
+            our_time = our_time.min(self.depmod("ours", &ours, version)?);
+        }
+        let again = self.depmod("ours", &ours, version)?;
+        println!(
+            "depmod, best wall time of {RUNS}: kmod {their_time:.2} s, modfs {our_time:.2} s \
+             ({:.2}x), nothing changed {again:.2} s ({:.3}x)",
+            our_time / their_time,
+            again / their_time
+        );
+        let mut check = |what: &str, equal: bool| {
+            println!("{what}: {}", if equal { "equal" } else { "DIFFERENT" });
+            if !equal {
+                wrong.push(format!("{version} {what}"));
+            }
+        };
+        let file = |root: &Path, name: &str| {
+            let path = root.join("lib/modules").join(version).join(name);
+            fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))
+        };
+        for text in TEXTS {
+            let name = format!("modules.{text}");
+            check(&name, file(&theirs, &name)? == file(&ours, &name)?);
+        }
+        let softdeps = String::from_utf8_lossy(&file(&theirs, "modules.softdep")?).into_owned();
+        let config = self.dir.join(format!("config-{version}"));
+        make_dir(&config)?;
+        fs::write(config.join("all.conf"), merged(&softdeps)).map_err(|e| e.to_string())?;
+        let names = modules(&file(&ours, "modules.dep")?);
+        let aliases = some_aliases(&file(&ours, "modules.alias")?);
+        let ask = |whose: &str, root: &Path, arguments: &[&str], names: &[String]| {
+            let mut all = Vec::new();
+            // Not more than fit into a command line.
+            for some in names.chunks(500) {
+                let mut command = self.tool(whose, "modprobe");
+                command
+                    .arg("-d")
+                    .arg(root)
+                    .args(["-S", version, "-C"])
+                    .arg(&config);
+                let asked = command.args(arguments).args(some).output();
+                let asked = asked.map_err(|e| format!("modprobe: {e}"))?;
+                all.extend(asked.stdout);
+                all.extend(asked.stderr);
+            }
+            Ok::<_, String>(all)
+        };
+        let all = vec!["-c".to_owned()];
+        check(
+            "kmod's modprobe -c with our indexes",
+            ask("theirs", &theirs, &[], &all)? == ask("theirs", &ours, &[], &all)?,
+        );
+        check(
+            "modprobe -c",
+            ask("theirs", &ours, &[], &all)? == ask("ours", &ours, &[], &all)?,
+        );
+        for (what, flag, list) in [
+            (
+                format!("modprobe -D of {} modules", names.len()),
+                "-D",
+                &names,
+            ),
+            (
+                format!("modprobe -D of {} aliases", aliases.len()),
+                "-D",
+                &aliases,
+            ),
+            (
+                format!("modprobe -R of {} aliases", aliases.len()),
+                "-R",
+                &aliases,
+            ),
+        ] {
+            let arguments = [flag, "-a"];
+            let equal =
+                ask("theirs", &ours, &arguments, list)? == ask("ours", &ours, &arguments, list)?;
+            check(&what, equal);
+        }
+        Ok(())
+    }
+}
+
+/// kmod takes the first softdep line of a module only, ours all of them: with each module's lines
+/// in one, in a file that is read before `modules.softdep`, both answer the same.
+fn merged(softdeps: &str) -> String {
+    let mut all: BTreeMap<&str, [Vec<&str>; 2]> = BTreeMap::new();
+    for line in softdeps.lines() {
+        let mut words = line.split_whitespace();
+        if words.next() != Some("softdep") {
+            continue;
+        }
+        let lists = all.entry(words.next().unwrap_or_default()).or_default();
+        let mut which = None;
+        for word in words {
+            match (word, which) {
+                ("pre:", _) => which = Some(0),
+                ("post:", _) => which = Some(1),
+                (_, Some(list)) if !lists[list].contains(&word) => lists[list].push(word),
+                _ => {}
+            }
+        }
+    }
+    let mut text = String::new();
+    for (module, [pre, post]) in all {
+        let list = |word: &str, list: &[&str]| match list.is_empty() {
+            true => String::new(),
+            false => format!(" {word} {}", list.join(" ")),
+        };
+        let deps = list("pre:", &pre) + &list("post:", &post);
+        if !deps.is_empty() {
+            text += &format!("softdep {module}{deps}\n");
+        }
+    }
+    text
+}
+
+/// The modules' names as they are typed: of the files in `modules.dep`.
+fn modules(dep: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(dep);
+    let name = |line: &str| {
+        let file = line
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .rsplit('/')
+            .next();
+        let file = file.unwrap_or_default();
+        file.split('.').next().unwrap_or_default().to_owned()
+    };
+    text.lines().map(name).collect()
+}
+
+/// Aliases, evenly from all of a tree's.
+fn some_aliases(alias: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(alias);
+    let all: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("alias "))
+        .collect();
+    let step = (all.len() / ALIASES).max(1);
+    let pattern = |line: &&str| {
+        line.rsplit_once(' ')
+            .map_or(*line, |(alias, _)| alias)
+            .to_owned()
+    };
+    all.iter()
+        .step_by(step)
+        .take(ALIASES)
+        .map(pattern)
+        .collect()
+}
+
+fn make_dir(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn link(to: &Path, from: &Path) -> Result<(), String> {
+    make_dir(from.parent().unwrap_or(from))?;
+    let _ = fs::remove_file(from);
+    std::os::unix::fs::symlink(to, from).map_err(|e| format!("{}: {e}", from.display()))
+}
+
+fn entries(path: &Path) -> Result<Vec<PathBuf>, String> {
+    let list = fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(list.flatten().map(|entry| entry.path()).collect())
+}
+
+fn name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let shown = format!("{command:?}");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command
+        .output()
+        .map_err(|e| format!("cannot run {shown}: {e}"))?;
+    match status.success() {
+        true => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+        false => Err(format!(
+            "{shown}: {status}\n{}",
+            String::from_utf8_lossy(&stderr)
+        )),
+    }
+}

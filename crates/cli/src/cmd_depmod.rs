@@ -4,7 +4,10 @@ use crate::report::ToStderr;
 use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::depmod::{self, Options};
+use modfs_depot::search::Search;
+use modfs_depot::{KernelSymbols, Level, Report};
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -28,9 +31,18 @@ pub(crate) struct DepmodArgs {
     /// Write the indexes below this root directory
     #[arg(short, long, value_name = "DIR")]
     outdir: Option<PathBuf>,
+    /// Check symbols and checksums against this Module.symvers
+    #[arg(short = 'E', long, value_name = "FILE", conflicts_with = "filesyms")]
+    symvers: Option<PathBuf>,
+    /// Check symbols against this System.map
+    #[arg(short = 'F', long, value_name = "FILE")]
+    filesyms: Option<PathBuf>,
     /// Report symbols that nobody exports; needs -E or -F
     #[arg(short, long)]
     errsyms: bool,
+    /// Read this file or directory in place of the usual ones; can be given several times
+    #[arg(short = 'C', long, value_name = "PATH")]
+    config: Vec<PathBuf>,
     /// Print the indexes, write nothing
     #[arg(short = 'n', long, visible_alias = "dry-run")]
     show: bool,
@@ -46,7 +58,7 @@ pub(crate) struct DepmodArgs {
 }
 
 impl DepmodArgs {
-    fn options(&self) -> Result<Options, String> {
+    fn options(&self, report: &ToStderr) -> Result<Options, String> {
         let mut rest = &self.arguments[..];
         let version = match rest.first().and_then(|first| first.to_str()) {
             Some(first) if is_version(first) => {
@@ -67,13 +79,24 @@ impl DepmodArgs {
             Some(root) => Some(DirectoryArgs::default().of(Some(root), below, version)?),
             None => None,
         };
+        let kernel = match (&self.symvers, &self.filesyms) {
+            (Some(file), _) => Some(KernelSymbols::of_symvers(&read(file)?)),
+            (None, Some(file)) => Some(KernelSymbols::of_system_map(&read(file)?)),
+            (None, None) => None,
+        };
+        if self.errsyms && kernel.is_none() {
+            report.report(Level::Warning, "-e needs -E or -F");
+        }
+        let version = directory.file_name().unwrap_or_default().to_string_lossy();
         Ok(Options {
+            search: Search::read(&self.config, &version, report),
+            kernel,
+            versions: self.symvers.is_some(),
             directory,
             output,
             rebuild: self.rebuild,
             files: rest.iter().map(PathBuf::from).collect(),
             unresolved: self.errsyms,
-            ..Options::default()
         })
     }
 }
@@ -88,6 +111,10 @@ fn is_version(word: &str) -> bool {
         && parts.next().is_some_and(number)
 }
 
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    fs::read(file).map_err(|e| format!("{}: {e}", file.display()))
+}
+
 /// Makes the indexes.
 pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
     let fail = |text: String| format!("depmod: ERROR: {text}");
@@ -96,7 +123,11 @@ pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
         quiet: false,
         verbose: args.verbose,
     };
-    let options = args.options().map_err(fail)?;
+    let options = args.options(&report).map_err(fail)?;
+    let up_to_date = || depmod::is_up_to_date(&options, &report);
+    if args.quick && up_to_date().map_err(|e| fail(e.to_string()))? {
+        return Ok(());
+    }
     let made = depmod::make(&options, &report).map_err(|e| fail(e.to_string()))?;
     if args.show {
         let mut out = std::io::stdout().lock();

@@ -313,6 +313,85 @@ fn of_two_modules_of_a_name_the_one_in_updates_counts() {
 }
 
 #[test]
+fn depmod_obeys_its_configuration() {
+    let root = three();
+    let base: &[&str] = &["base_f", "base_g"];
+    for folder in ["weak", "extra", "old"] {
+        root.module(&format!("{folder}/base.ko"), base, &[], &[]);
+    }
+    let config = root.path("depmod.conf");
+    let chosen = |text: &str| {
+        fs::write(&config, text).unwrap();
+        ok(&root.depmod(&["-C", config.to_str().unwrap()]));
+        let dep = root.read("modules.dep");
+        let line = dep.lines().find(|line| line.ends_with("base.ko:"));
+        line.unwrap_or_else(|| panic!("{dep}")).to_owned()
+    };
+    assert_eq!(chosen("search extra weak built-in\n"), "extra/base.ko:");
+    assert_eq!(chosen("search weak extra\n"), "weak/base.ko:");
+    assert_eq!(
+        chosen("search extra\noverride base ^6 old\n"),
+        "old/base.ko:"
+    );
+    assert_eq!(chosen("exclude extra weak old\n"), "kernel/base.ko:");
+    let outside = root.path("outside");
+    fs::create_dir_all(&outside).unwrap();
+    fs::rename(root.file("extra/base.ko"), outside.join("base.ko")).unwrap();
+    let external = format!(
+        "external * {}\nsearch external built-in\n",
+        outside.display()
+    );
+    assert_eq!(chosen(&external), format!("{}/base.ko:", outside.display()));
+}
+
+#[test]
+fn depmod_checks_against_the_kernel() {
+    let root = three();
+    root.module("kernel/lost.ko", &[], &["nobody_f"], &[]);
+    let file = |name: &str, text: &str| {
+        fs::write(root.path(name), text).unwrap();
+        root.path(name).to_str().unwrap().to_owned()
+    };
+    let told = |arguments: &[&str]| {
+        let output = root.depmod(arguments);
+        ok(&output);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let map = file("System.map", "0 r __ksymtab_printk\n");
+    let said = told(&["-e", "-F", &map]);
+    assert!(
+        said.contains("lost.ko needs unknown symbol nobody_f"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let symvers = file(
+        "Module.symvers",
+        "0x00000007\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n",
+    );
+    let said = told(&["-E", &symvers]);
+    assert!(
+        said.contains("base.ko disagrees about version of symbol printk"),
+        "{said}"
+    );
+    assert!(told(&["-e"]).contains("-e needs -E or -F"));
+    fails(&root.depmod(&["-E", &symvers, "-F", &map]));
+    fails(&root.depmod(&["-F", "/nonexistent"]));
+}
+
+#[test]
+fn a_quick_depmod_does_nothing_when_nothing_is_newer() {
+    let root = three();
+    ok(&root.depmod(&["-A"]));
+    fs::write(root.file("modules.alias"), "kept").unwrap();
+    ok(&root.depmod(&["-A"]));
+    assert_eq!(root.read("modules.alias"), "kept");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    root.module("kernel/new.ko", &[], &[], &[]);
+    ok(&root.depmod(&["-A"]));
+    assert!(root.read("modules.dep").contains("new.ko"));
+}
+
+#[test]
 fn what_is_damaged_is_named_and_left_out() {
     let root = three();
     let cases: [(&str, &[u8], &str); 5] = [

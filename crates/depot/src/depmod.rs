@@ -7,7 +7,7 @@ use crate::index::IndexError;
 use crate::store::{self, StoreError};
 use crate::texts::{self, Module, Modules};
 use crate::walk::{self, Found};
-use crate::{Level, Report, order};
+use crate::{KernelSymbols, Level, Report, order};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -25,8 +25,12 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// Which of several files of one name counts, and what is not looked at.
     pub search: crate::search::Search,
-    /// Report symbols that nobody exports.
+    /// What the kernel exports.
+    pub kernel: Option<KernelSymbols>,
+    /// Report symbols that neither a module nor the kernel exports.
     pub unresolved: bool,
+    /// Report imports whose checksum is not the kernel's.
+    pub versions: bool,
     /// Read every file again, even if it has not changed since the last run.
     pub rebuild: bool,
 }
@@ -72,6 +76,21 @@ pub struct Made {
     pub modules: usize,
     /// Everything was read; otherwise what could not be was reported and left out.
     pub sound: bool,
+}
+
+/// Whether the indexes are newer than every module.
+///
+/// # Errors
+/// [`Error::Directory`].
+pub fn is_up_to_date(options: &Options, report: &dyn Report) -> Result<bool, Error> {
+    let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let Ok(made) = modified(&options.output().join("modules.dep")) else {
+        return Ok(false);
+    };
+    let mut sound = true;
+    let found = find(options, report, &mut sound)?;
+    let mut times = found.iter().map(|module| module.metadata.modified());
+    Ok(sound && times.all(|time| time.is_ok_and(|time| time <= made)))
 }
 
 /// Reads the modules and makes their indexes; nothing is written.
@@ -277,19 +296,18 @@ fn resolve(
     let mut direct = Vec::with_capacity(list.len());
     for (number, module) in list.iter().enumerate() {
         let mut deps: Vec<u32> = Vec::new();
-        for (import, weak) in module.facts.imports.iter().zip(&module.facts.weak) {
+        let facts = &module.facts;
+        for ((import, crc), weak) in facts
+            .imports
+            .iter()
+            .zip(&facts.import_crcs)
+            .zip(&facts.weak)
+        {
             match owners[*import as usize] {
                 Some(owner) if owner == number as u32 || deps.contains(&owner) => {}
                 Some(owner) => deps.push(owner),
-                None if options.unresolved && !weak => {
-                    let text = format!(
-                        "{} needs unknown symbol {}",
-                        module.found.path.display(),
-                        String::from_utf8_lossy(names.name(*import))
-                    );
-                    report.report(Level::Warning, &text);
-                }
-                None => {}
+                None if *weak => {}
+                None => check(module, names.name(*import), *crc, options, report),
             }
         }
         direct.push(deps);
@@ -319,4 +337,25 @@ fn resolve(
         deps,
         list,
     })
+}
+
+/// Reports what is wrong with an import that must be the kernel's.
+fn check(module: &Module, name: &[u8], crc: u32, options: &Options, report: &dyn Report) {
+    let Some(kernel) = &options.kernel else {
+        return;
+    };
+    let (path, shown) = (module.found.path.display(), String::from_utf8_lossy(name));
+    match kernel.get(name) {
+        None if options.unresolved => {
+            report.report(
+                Level::Warning,
+                &format!("{path} needs unknown symbol {shown}"),
+            );
+        }
+        Some(Some(wanted)) if options.versions && crc != wanted => {
+            let text = format!("{path} disagrees about version of symbol {shown}");
+            report.report(Level::Warning, &text);
+        }
+        _ => {}
+    }
 }

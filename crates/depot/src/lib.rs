@@ -14,6 +14,7 @@ mod deps;
 mod facts;
 mod glob;
 pub mod index;
+mod kernel;
 mod name;
 mod order;
 pub mod probe;
@@ -22,6 +23,7 @@ mod store;
 mod texts;
 mod walk;
 
+pub use kernel::KernelSymbols;
 pub use name::{extension, module_name, normalize_alias};
 
 /// How bad what is reported is, as kmod's tools call it.

@@ -1,6 +1,7 @@
-//! What people configure: modprobe.d and the kernel's command line.
+//! What people configure: modprobe.d, depmod.d and the kernel's command line.
 
 mod cmdline;
+mod depmod;
 mod files;
 mod modprobe;
 

@@ -1,0 +1,102 @@
+//! modprobe into a host's tree: what is needed comes with a module, and goes with it.
+
+mod common;
+
+use common::Kernel;
+
+/// A host beside a directory of modules with indexes.
+fn kernel() -> Kernel {
+    let kernel = Kernel::start(&["lib", "user", "hello"]);
+    kernel.sh("modfs depmod --directory ko 2>/dev/null").ok();
+    kernel
+}
+
+/// `modprobe` with only what is in the host's directory.
+const MODPROBE: &str = "modfs modprobe --directory $PWD/ko -C none.conf";
+
+#[test]
+fn what_a_module_needs_is_loaded_before_it_and_goes_after_it() {
+    let kernel = kernel();
+    let run = |arguments: &str| kernel.sh(&format!("{MODPROBE} {arguments}"));
+    run("user a=40 b=2").ok();
+    let listed = kernel.sh("lsmod").ok();
+    assert!(
+        listed.contains("user") && listed.contains("lib"),
+        "{listed}"
+    );
+    assert!(kernel.sh("modfs log").ok().contains("user: 40 + 2 = 42"));
+    // Once more nothing happens, unless that is to be an error.
+    run("user").ok();
+    let said = run("--first-time user").fails();
+    assert!(
+        said.contains("could not insert 'user': Module already in kernel"),
+        "{said}"
+    );
+    // In use by `user`.
+    let said = run("-r lib").fails();
+    assert!(
+        said.contains("modprobe: FATAL: ") && said.contains("in use by: user"),
+        "{said}"
+    );
+    assert_eq!(run("-r -v user").ok(), "rmmod user\nrmmod lib\n");
+    assert!(!kernel.sh("lsmod").ok().contains("lib"));
+    run("-r user").ok();
+    let said = run("-r --first-time user").fails();
+    assert!(said.contains("Module user is not in kernel."), "{said}");
+}
+
+#[test]
+fn what_was_loaded_for_a_module_that_fails_goes_again() {
+    let kernel = kernel();
+    let said = kernel.sh(&format!("{MODPROBE} user a=x")).fails();
+    assert!(
+        said.contains("could not insert module") && said.contains("user.ko"),
+        "{said}"
+    );
+    assert_eq!(kernel.sh("ls k/modules").ok(), "kernel\n");
+    // What was there before stays.
+    kernel.sh(&format!("{MODPROBE} lib")).ok();
+    kernel.sh(&format!("{MODPROBE} user a=x")).fails();
+    assert_eq!(kernel.sh("ls k/modules").ok(), "kernel\nlib\n");
+}
+
+#[test]
+fn commands_run_in_place_of_modules() {
+    let kernel = kernel();
+    kernel
+        .sh(
+            "mkdir c; echo 'install hello echo $MODPROBE_MODULE $CMDLINE_OPTS > ran' > c/a.conf; \
+             echo 'remove hello false' >> c/a.conf; echo 'install lib false' >> c/a.conf",
+        )
+        .ok();
+    let modprobe = "modfs modprobe --directory $PWD/ko -C c";
+    kernel.sh(&format!("{modprobe} hello x=1")).ok();
+    assert_eq!(kernel.sh("cat ran").ok(), "hello x=1\n");
+    assert!(!kernel.sh("lsmod").ok().contains("hello"));
+    kernel.sh(&format!("{modprobe} -i hello")).ok();
+    assert!(kernel.sh("lsmod").ok().contains("hello"));
+    let said = kernel.sh(&format!("{modprobe} -r hello")).fails();
+    assert!(said.contains("the command for hello failed"), "{said}");
+    kernel.sh(&format!("{modprobe} -r -i hello")).ok();
+    let said = kernel.sh(&format!("{modprobe} user")).fails();
+    assert!(said.contains("the command for lib failed"), "{said}");
+    assert_eq!(kernel.sh("ls k/modules").ok(), "kernel\n");
+}
+
+#[test]
+fn without_a_tree_it_says_what_it_cannot_do() {
+    let kernel = kernel();
+    let said = kernel
+        .sh(&format!("unset MODFS_TREE; {MODPROBE} user"))
+        .fails();
+    assert!(
+        said.contains("loads into the tree of a host only: give --tree"),
+        "{said}"
+    );
+    assert!(
+        kernel
+            .sh(&format!("unset MODFS_TREE; {MODPROBE} -D user"))
+            .ok()
+            .contains("lib.ko")
+    );
+}

@@ -62,7 +62,8 @@ pub(crate) struct ModprobeArgs {
     /// Print what would be done, do nothing
     #[arg(short = 'n', long, visible_alias = "show")]
     dry_run: bool,
-    /// Read this file or directory in place of the usual ones; can be given several times
+    /// Read this file or directory in place of the usual ones (with a tree: of modprobe.d beside the
+    /// modules); can be given several times
     #[arg(short = 'C', long, value_name = "PATH")]
     config: Vec<PathBuf>,
     /// Take this as the root directory of modules
@@ -107,7 +108,13 @@ pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
     let (root, version) = (args.dirname.as_deref(), args.set_version.as_deref());
     let directory = args.directory.of(root, None, version);
     let directory = directory.map_err(|e| failure(args, &e))?;
-    let mut config = Config::read(&args.config, &directory, &report);
+    // What is configured for Linux is nothing to a host.
+    let own = [directory.join("modprobe.d")];
+    let places = match args.tree.tree {
+        Some(_) if args.config.is_empty() => &own[..],
+        _ => &args.config[..],
+    };
+    let mut config = Config::read(places, &directory, &report);
     let cmdline = Path::new("/proc/cmdline");
     if let Ok(text) = fs::read_to_string(cmdline)
         && args.tree.tree.is_none()

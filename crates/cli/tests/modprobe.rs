@@ -11,8 +11,8 @@ fn kernel() -> Kernel {
     kernel
 }
 
-/// `modprobe` with only what is in the host's directory.
-const MODPROBE: &str = "modfs modprobe --directory $PWD/ko -C none.conf";
+/// `modprobe` with what is in the host's directory.
+const MODPROBE: &str = "modfs modprobe --directory $PWD/ko";
 
 #[test]
 fn what_a_module_needs_is_loaded_before_it_and_goes_after_it() {
@@ -32,6 +32,12 @@ fn what_a_module_needs_is_loaded_before_it_and_goes_after_it() {
         said.contains("could not insert 'user': Module already in kernel"),
         "{said}"
     );
+    // Configured beside the modules.
+    kernel
+        .sh("mkdir ko/modprobe.d; echo deny hello not here > ko/modprobe.d/a.conf")
+        .ok();
+    let said = run("hello").fails();
+    assert!(said.contains("a.conf line 1: not here"), "{said}");
     // In use by `user`.
     let said = run("-r lib").fails();
     assert!(

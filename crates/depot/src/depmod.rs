@@ -145,7 +145,8 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
     })
 }
 
-/// Writes the indexes: all of them, or none.
+/// Writes the indexes. When one cannot be written none is replaced; who is ended between two renames
+/// leaves some new and some old, each whole.
 ///
 /// # Errors
 /// [`Error::Store`].

@@ -38,6 +38,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     }
     for symbol in symbols {
         if let Place::Section(at) = symbol.place {
+            let at = at as usize;
             assert!(at != 0 && at < sections.len());
             assert!(!sections[at].alloc || symbol.value <= sections[at].size);
         }

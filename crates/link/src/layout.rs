@@ -297,7 +297,7 @@ impl Layout {
         let symbol = object.symbols().get(index)?;
         match symbol.place {
             Place::Section(section) => {
-                let (part, offset) = self.section(section)?;
+                let (part, offset) = self.section(section as usize)?;
                 Some((part, offset + symbol.value))
             }
             // Nearly all of them are imports.
@@ -456,7 +456,7 @@ pub(crate) fn symbol_name(object: &Object<'_>, index: usize) -> String {
     };
     match symbol.place {
         _ if !symbol.name.is_empty() => told(symbol.name),
-        Place::Section(at) => told(object.sections()[at].name),
+        Place::Section(at) => told(object.sections()[at as usize].name),
         _ => format!("symbol {index}"),
     }
 }

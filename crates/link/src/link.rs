@@ -145,7 +145,7 @@ impl<'a> Linker<'a> {
                     values[index] = own(symbol.value);
                     continue;
                 }
-                Place::Section(at) if object.sections()[at].discarded => {
+                Place::Section(at) if object.sections()[at as usize].discarded => {
                     kept.copy(object, layout, symbol.name)
                 }
                 _ => layout.symbol(object, index),
@@ -237,7 +237,10 @@ impl<'a> Linker<'a> {
                 place: address.wrapping_add(relocation.offset),
                 got_entry: got + entry * 8,
                 got,
-                size: symbols.get(relocation.symbol).map_or(0, |s| s.size),
+                size: match A::wants_size(relocation.kind) {
+                    true => symbols.get(relocation.symbol).map_or(0, |s| s.size),
+                    false => 0,
+                },
             };
             match A::apply(relocation.kind, bytes, relocation.offset, &values) {
                 Ok(()) => {}
@@ -259,7 +262,9 @@ impl<'a> Linker<'a> {
         let symbol = &self.object.symbols()[index];
         let name = symbol_name(self.object, index);
         let error = match symbol.place {
-            Place::Section(at) => Error::NotLoaded(name, told(self.object.sections()[at].name)),
+            Place::Section(at) => {
+                Error::NotLoaded(name, told(self.object.sections()[at as usize].name))
+            }
             _ => Error::Unresolved(name),
         };
         if !self.errors.contains(&error) {

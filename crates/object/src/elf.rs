@@ -85,7 +85,7 @@ pub enum Place {
     /// In a block to be allocated, zeroed; the symbol's value is its alignment.
     Common,
     /// In the section of this index; the symbol's value is the offset.
-    Section(usize),
+    Section(u32),
 }
 
 /// How a symbol binds.
@@ -383,7 +383,7 @@ fn read_symbols<'a>(
                     _ => Err(usize::from(shndx.0)),
                 };
                 match section {
-                    Ok(at) if at != 0 && at < sections.len() => Place::Section(at),
+                    Ok(at) if at != 0 && at < sections.len() => Place::Section(at as u32),
                     Ok(section) | Err(section) => {
                         return Err(Error::SymbolSection {
                             symbol: name.to_string(),
@@ -398,12 +398,13 @@ fn read_symbols<'a>(
         }
         let value = sym.st_value.get(LE);
         if let Place::Section(at) = place
-            && sections[at].alloc
-            && value > sections[at].size
+            && let section = &sections[at as usize]
+            && section.alloc
+            && value > section.size
         {
             return Err(Error::SymbolBounds {
                 symbol: name.to_string(),
-                section: sections[at].name.to_string(),
+                section: section.name.to_string(),
             });
         }
         let kind = match sym.st_type() {
@@ -545,7 +546,7 @@ fn discard_copies<'a>(
             .ok_or(Error::Damaged("a section group names no symbol"))?;
         // A group may be named by a section's symbol, which itself has no name.
         let signature = match (signature.name, signature.place) {
-            ("", Place::Section(at)) => sections[at].name,
+            ("", Place::Section(at)) => sections[at as usize].name,
             (name, _) => name,
         };
         budget.spend(signature)?;

@@ -165,7 +165,7 @@ impl<'a> Object<'a> {
         for (_, symbol) in self.defined() {
             if let Place::Section(section) = symbol.place
                 && let Some(name) = symbol.name.strip_prefix(KSYMTAB)
-                && let Some(section) = self.sections().get(section)
+                && let Some(section) = self.sections().get(section as usize)
                 && section.name.starts_with("__ksymtab")
             {
                 marks.push(Mark {
@@ -185,7 +185,7 @@ impl<'a> Object<'a> {
         match symbol.place {
             Place::Absolute => Some(symbol.value as u32),
             Place::Section(section) => {
-                let data = self.sections().get(section)?.data;
+                let data = self.sections().get(section as usize)?.data;
                 let at = usize::try_from(symbol.value).ok()?;
                 let word = data.get(at..at.checked_add(4)?)?;
                 Some(u32::from_le_bytes(word.try_into().ok()?))

@@ -35,7 +35,7 @@ fn sections_symbols_and_modinfo_of_an_ordinary_module() {
             let Place::Section(at) = number.place else {
                 panic!("{number:?}");
             };
-            let value = &object.sections()[at].data[number.value as usize..][..4];
+            let value = &object.sections()[at as usize].data[number.value as usize..][..4];
             assert_eq!(value, 7i32.to_le_bytes());
             let entry = object.symbols()[object.global("entry").unwrap()];
             assert_eq!(
@@ -82,7 +82,9 @@ fn relocations_are_those_of_the_section() {
         object.section_named(".text").unwrap().relocations().len(),
         0
     );
-    assert!(matches!(symbol.place, Place::Section(at) if object.sections()[at].name == ".data"));
+    assert!(
+        matches!(symbol.place, Place::Section(at) if object.sections()[at as usize].name == ".data")
+    );
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn more_sections_than_16_bits_can_count() {
     let Place::Section(at) = last.place else {
         panic!("{last:?}");
     };
-    let section = object.sections()[at];
+    let section = object.sections()[at as usize];
     assert_eq!(section.name, format!(".d.{}", COUNT - 1));
     assert_eq!(section.data[..4], (COUNT as u32 - 1).to_le_bytes());
     assert_eq!(section.relocations().len(), 1);

@@ -29,7 +29,7 @@ pub struct Values {
     pub got_entry: u64,
     /// GOT: the address of the global offset table.
     pub got: u64,
-    /// Z: the symbol's size.
+    /// Z: the symbol's size, where [`Arch::wants_size`]; else 0.
     pub size: u64,
 }
 
@@ -55,6 +55,10 @@ pub trait Arch {
     /// # Errors
     /// Advice for the author of the module.
     fn need(kind: u32) -> Result<Need, &'static str>;
+
+    /// Whether a relocation is computed from the symbol's size. Few are, and the symbol itself is
+    /// not looked at for the others.
+    fn wants_size(kind: u32) -> bool;
 
     /// Applies a relocation of a supported kind at `offset` of `section`.
     ///

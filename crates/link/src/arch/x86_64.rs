@@ -103,6 +103,11 @@ impl Arch for X86_64 {
     }
 
     #[inline]
+    fn wants_size(kind: u32) -> bool {
+        matches!(kind, SIZE32 | SIZE64)
+    }
+
+    #[inline]
     fn apply(kind: u32, section: &mut [u8], offset: u64, v: &Values) -> Result<(), Apply> {
         let near = || v.near.ok_or(Apply::Range);
         let plus = |base: u64| base.wrapping_add_signed(v.addend);

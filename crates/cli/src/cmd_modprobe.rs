@@ -2,7 +2,7 @@
 
 use crate::cmd_insmod::{self, InsmodArgs};
 use crate::cmd_rmmod;
-use crate::report::ToStderr;
+use crate::report::{ToStderr, print};
 use crate::tree::{Tree, TreeArgs};
 use crate::version::DirectoryArgs;
 use clap::Args;
@@ -12,7 +12,6 @@ use modfs_depot::{Level, Report};
 use modfs_object::{ModuleFile, Unpacker};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -123,7 +122,8 @@ pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
     }
     let depot = Depot::new(&directory, config);
     if args.show_config {
-        return print(&shown_config(&depot)?);
+        print(shown_config(&depot)?);
+        return Ok(());
     }
     let Some((first, parameters)) = args.arguments.split_first() else {
         return Err("modprobe: ERROR: missing parameters. See -h.".into());
@@ -162,7 +162,7 @@ fn one(
     }
     for found in &found {
         if args.show_alias {
-            print(&format!("{}\n", found.name))?;
+            print(format!("{}\n", found.name));
             continue;
         }
         let by_alias = !matches!(found.via, Via::Name | Via::Builtin | Via::Command(_));
@@ -215,10 +215,12 @@ fn carry_out(
     steps: &[Step],
 ) -> Result<(), String> {
     if args.explain {
-        return print(&explained(found, steps));
+        print(explained(found, steps));
+        return Ok(());
     }
     if args.show_depends || args.dry_run {
-        return print(&steps.iter().filter_map(line).collect::<String>());
+        print(steps.iter().filter_map(line).collect::<String>());
+        return Ok(());
     }
     if args.tree.tree.is_none() {
         return Err(
@@ -299,7 +301,7 @@ fn insert(args: &ModprobeArgs, tree: &Tree, found: &Found, steps: &[Step]) -> Re
         if args.verbose
             && let Some(line) = line(step)
         {
-            print(&line)?;
+            print(line);
         }
         let done = match &step.action {
             Action::Insert(path) => cmd_insmod::run(&InsmodArgs {
@@ -370,17 +372,18 @@ fn remove(
             false => Ok(()),
         };
     }
-    let say = |module: &str| match args.verbose {
-        true => print(&format!("rmmod {module}\n")),
-        false => Ok(()),
+    let say = |module: &str| {
+        if args.verbose {
+            print(format!("rmmod {module}\n"));
+        }
     };
-    say(name)?;
+    say(name);
     cmd_rmmod::remove(tree, name)?;
     for step in steps.iter().rev().filter(|step| step.module != *name) {
         let unused = |file: &str| tree.read(&step.module, file).unwrap_or_default();
         let idle = tree.lines(&step.module, "refs").is_empty() && unused("usecount") == "0";
         if matches!(step.reason, Reason::Needed(_)) && tree.is_mapped(&step.module) && idle {
-            say(&step.module)?;
+            say(&step.module);
             // Somebody may have begun to use it just now.
             let _ = cmd_rmmod::remove(tree, &step.module);
         }
@@ -455,11 +458,6 @@ fn show_file(args: &ModprobeArgs) -> Result<(), String> {
     };
     let line =
         |(name, crc): &(&[u8], u32)| format!("0x{crc:08x}\t{}\n", String::from_utf8_lossy(name));
-    print(&lines.iter().map(line).collect::<String>())
-}
-
-fn print(text: &str) -> Result<(), String> {
-    // Whoever closed our output does not want to know.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(lines.iter().map(line).collect::<String>());
     Ok(())
 }

@@ -13,8 +13,10 @@ mod cmd_demo;
 mod cmd_depmod;
 mod cmd_host;
 mod cmd_insmod;
+mod cmd_kmod;
 mod cmd_log;
 mod cmd_lsmod;
+mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
 mod report;
@@ -46,12 +48,16 @@ enum Command {
     Insmod(cmd_insmod::InsmodArgs),
     /// Remove modules from a tree
     Rmmod(cmd_rmmod::RmmodArgs),
-    /// List the modules of a tree
+    /// List the modules of a tree, or of the running Linux
     Lsmod(cmd_lsmod::LsmodArgs),
     /// Insert modules with all that they need, or remove them
     Modprobe(cmd_modprobe::ModprobeArgs),
     /// Make the indexes of a directory of modules
     Depmod(cmd_depmod::DepmodArgs),
+    /// Print what modules say of themselves
+    Modinfo(cmd_modinfo::ModinfoArgs),
+    /// The commands that kmod has under its own name
+    Kmod(cmd_kmod::KmodArgs),
     /// Print the log of a host
     Log(cmd_log::LogArgs),
     /// Write the C headers that modules include to a directory
@@ -66,7 +72,9 @@ struct HeadersArgs {
 }
 
 /// The names of older tools.
-const TOOLS: [&str; 5] = ["insmod", "rmmod", "lsmod", "modprobe", "depmod"];
+const TOOLS: [&str; 7] = [
+    "insmod", "rmmod", "lsmod", "modprobe", "depmod", "modinfo", "kmod",
+];
 
 /// The arguments, with the command put in when the program was called by a tool's name.
 fn arguments() -> Vec<OsString> {
@@ -104,6 +112,8 @@ fn main() -> ExitCode {
         Command::Lsmod(args) => cmd_lsmod::run(args),
         Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
+        Command::Modinfo(args) => cmd_modinfo::run(args),
+        Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),

@@ -1,6 +1,7 @@
 //! Messages as kmod's tools have them.
 
 use modfs_depot::{Level, Report};
+use std::io::Write as _;
 
 /// Writes messages to standard error.
 #[derive(Clone, Copy, Debug)]
@@ -24,4 +25,9 @@ impl Report for ToStderr {
             Level::Info => {}
         }
     }
+}
+
+/// Writes to standard output. Whoever closed it does not want to know.
+pub(crate) fn print(bytes: impl AsRef<[u8]>) {
+    let _ = std::io::stdout().write_all(bytes.as_ref());
 }

@@ -2,12 +2,13 @@
 
 use crate::cache::{self, Cache, Stamp};
 use crate::deps::Deps;
-use crate::facts::{Facts, Names, ReadError, Reader, Strings};
+use crate::facts::{Facts, Names, Strings};
 use crate::index::IndexError;
 use crate::store::{self, StoreError};
 use crate::texts::{self, Module, Modules};
 use crate::walk::{self, Found};
 use crate::{KernelSymbols, Level, Report, order};
+use crate::{ReadError, Reader};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;

@@ -1,9 +1,8 @@
 //! What depmod needs to know of module files.
 
-use modfs_object::{ModuleFile, UnpackError, Unpacker};
+use crate::reader::{ReadError, Reader};
+use modfs_object::ModuleFile;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 /// Strings, packed: each ended by a NUL.
@@ -39,31 +38,10 @@ pub(crate) struct Facts<S> {
     pub(crate) weakdeps: Strings,
 }
 
-/// What a thread needs to read module files.
-#[derive(Debug, Default)]
-pub(crate) struct Reader {
-    unpacker: Unpacker,
-    file: Vec<u8>,
-}
-
-/// Why a module file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
-    #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
-    #[error(transparent)]
-    Unpack(#[from] UnpackError),
-    #[error(transparent)]
-    Object(#[from] modfs_object::Error),
-}
-
 impl Facts<Strings> {
     /// Reads a module file.
     pub(crate) fn read(path: &Path, reader: &mut Reader) -> Result<Facts<Strings>, ReadError> {
-        reader.file.clear();
-        File::open(path)?.read_to_end(&mut reader.file)?;
-        let bytes = reader.unpacker.unpack(&reader.file)?;
-        Ok(Facts::of(&ModuleFile::parse(bytes)?))
+        Ok(Facts::of(&ModuleFile::parse(reader.read(path)?)?))
     }
 
     fn of(module: &ModuleFile<'_>) -> Facts<Strings> {

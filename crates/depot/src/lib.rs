@@ -14,17 +14,21 @@ mod deps;
 mod facts;
 mod glob;
 pub mod index;
+mod info;
 mod kernel;
 mod name;
 mod order;
 pub mod probe;
+mod reader;
 pub mod search;
 mod store;
 mod texts;
 mod walk;
 
+pub use info::{ModuleInfo, Parameter};
 pub use kernel::KernelSymbols;
 pub use name::{extension, module_name, normalize_alias};
+pub use reader::{ReadError, Reader};
 
 /// How bad what is reported is, as kmod's tools call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,6 +24,8 @@ mod elf;
 mod error;
 mod info;
 mod module_file;
+#[cfg(feature = "signatures")]
+mod signer;
 
 #[cfg(feature = "containers")]
 pub use container::{Container, UnpackError, Unpacker};
@@ -31,6 +33,8 @@ pub use elf::{Bind, Object, Place, Relocation, Section, SectionKind, Symbol, Sym
 pub use error::Error;
 pub use info::{Export, Modinfo, gpl_compatible};
 pub use module_file::{Exported, Imported, ModuleFile, Signature, modinfo, signature};
+#[cfg(feature = "signatures")]
+pub use signer::{BadSignature, Signer};
 
 /// `e_machine` of x86_64 (psABI).
 pub const EM_X86_64: u16 = 62;

@@ -2,7 +2,7 @@
 //!
 //! Everything comes from apt by name and is unpacked below `target/kmod`; nothing is installed.
 //! What has to be equal, byte for byte: the texts of depmod; what kmod's modprobe answers with our
-//! indexes; and what our modprobe answers, for every module and for 2000 aliases.
+//! indexes; and what our modprobe and modinfo answer, for every module and for 2000 aliases.
 
 use crate::release;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     for package in ["kmod", "libkmod2"] {
         work.fetch(package)?;
     }
-    for tool in ["depmod", "modprobe"] {
+    for tool in ["depmod", "modprobe", "modinfo"] {
         link(
             &work.dir.join("kmod/bin/kmod"),
             &work.dir.join("theirs").join(tool),
@@ -177,21 +177,12 @@ impl Work {
         let names = modules(&file(&ours, "modules.dep")?);
         let aliases = some_aliases(&file(&ours, "modules.alias")?);
         let ask = |whose: &str, root: &Path, arguments: &[&str], names: &[String]| {
-            let mut all = Vec::new();
-            // Not more than fit into a command line.
-            for some in names.chunks(500) {
+            self.ask(names, || {
                 let mut command = self.tool(whose, "modprobe");
+                command.arg("-d").arg(root).args(["-S", version, "-C"]);
+                command.arg(&config).args(arguments);
                 command
-                    .arg("-d")
-                    .arg(root)
-                    .args(["-S", version, "-C"])
-                    .arg(&config);
-                let asked = command.args(arguments).args(some).output();
-                let asked = asked.map_err(|e| format!("modprobe: {e}"))?;
-                all.extend(asked.stdout);
-                all.extend(asked.stderr);
-            }
-            Ok::<_, String>(all)
+            })
         };
         let all = vec!["-c".to_owned()];
         check(
@@ -224,8 +215,54 @@ impl Work {
                 ask("theirs", &ours, &arguments, list)? == ask("ours", &ours, &arguments, list)?;
             check(&what, equal);
         }
+        let builtin = modules(&file(&ours, "modules.builtin")?);
+        let forms = [&[][..], &["-0"], &["-p"], &["-F", "depends"]];
+        for (what, list, forms) in [
+            ("modules", &names, &forms[..]),
+            ("aliases", &aliases, &forms[..1]),
+            ("built-in modules", &builtin, &forms[..1]),
+        ] {
+            for form in forms {
+                let info = |whose: &str| {
+                    self.ask(list, || {
+                        let mut command = self.tool(whose, "modinfo");
+                        command.arg("-b").arg(&ours).args(["-k", version]);
+                        command.args(*form);
+                        command
+                    })
+                };
+                let equal = info("theirs")? == without_build_id(&info("ours")?);
+                let form = form.join(" ");
+                check(&format!("modinfo {form} of {} {what}", list.len()), equal);
+            }
+        }
         Ok(())
     }
+
+    /// What a tool prints and says of many names.
+    fn ask(&self, names: &[String], tool: impl Fn() -> Command) -> Result<Vec<u8>, String> {
+        let mut all = Vec::new();
+        // Not more than fit into a command line.
+        for some in names.chunks(500) {
+            let mut command = tool();
+            let asked = command.args(some).output();
+            let asked = asked.map_err(|e| format!("{command:?}: {e}"))?;
+            all.extend(asked.stdout);
+            all.extend(asked.stderr);
+        }
+        Ok(all)
+    }
+}
+
+/// kmod 30 does not know of it yet.
+fn without_build_id(text: &[u8]) -> Vec<u8> {
+    let is_one = |line: &&[u8]| line.starts_with(b"build-id:") || line.starts_with(b"build-id=");
+    let lines = text.split_inclusive(|byte| matches!(byte, b'\n' | b'\0'));
+    lines
+        .filter(|line| !is_one(line))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// kmod takes the first softdep line of a module only, ours all of them: with each module's lines

@@ -1,6 +1,6 @@
 //! `depmod`: makes the indexes of a directory of modules.
 
-use crate::report::ToStderr;
+use crate::report::{Messages, print};
 use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::depmod::{self, Options};
@@ -8,7 +8,6 @@ use modfs_depot::search::Search;
 use modfs_depot::{KernelSymbols, Level, Report};
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `depmod`.
@@ -58,7 +57,7 @@ pub(crate) struct DepmodArgs {
 }
 
 impl DepmodArgs {
-    fn options(&self, report: &ToStderr) -> Result<Options, String> {
+    fn options(&self, report: &Messages) -> Result<Options, String> {
         let mut rest = &self.arguments[..];
         let version = match rest.first().and_then(|first| first.to_str()) {
             Some(first) if is_version(first) => {
@@ -118,10 +117,11 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// Makes the indexes.
 pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
     let fail = |text: String| format!("depmod: ERROR: {text}");
-    let report = ToStderr {
+    let report = Messages {
         tool: "depmod",
         quiet: false,
         verbose: args.verbose,
+        syslog: false,
     };
     let options = args.options(&report).map_err(fail)?;
     let up_to_date = || depmod::is_up_to_date(&options, &report);
@@ -130,11 +130,9 @@ pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
     }
     let made = depmod::make(&options, &report).map_err(|e| fail(e.to_string()))?;
     if args.show {
-        let mut out = std::io::stdout().lock();
         for (name, bytes) in &made.indexes {
             if !name.ends_with(".bin") && !name.ends_with(".cache") {
-                // Whoever closed our output does not want to know.
-                let _ = out.write_all(bytes);
+                print(bytes);
             }
         }
     } else {

@@ -1,6 +1,6 @@
 //! `lsmod`: what modules there are.
 
-use crate::report::print;
+use crate::report::{print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
 use serde::Serialize;
@@ -42,9 +42,7 @@ pub(crate) fn run(args: &LsmodArgs) -> Result<(), String> {
     };
     let loaded = loaded.map_err(error)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&loaded).map_err(|e| error(e.to_string()))?;
-        print(text + "\n");
-        return Ok(());
+        return print_json(&loaded).map_err(error);
     }
     let mut table = String::from("Module                  Size  Used by\n");
     for module in &loaded {

@@ -1,6 +1,6 @@
 //! `modinfo`: what modules say of themselves.
 
-use crate::report::print;
+use crate::report::{print, print_json};
 use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::config::Config;
@@ -93,11 +93,10 @@ pub(crate) fn run(args: &ModinfoArgs) -> Result<(), String> {
             }
         }
     }
-    if args.json {
-        let text = serde_json::to_string_pretty(&reports).map_err(|e| e.to_string())?;
-        output = (text + "\n").into_bytes();
+    match args.json {
+        true => print_json(&reports)?,
+        false => print(&output),
     }
-    print(&output);
     match errors.is_empty() {
         true => Ok(()),
         false => Err(errors.join("\n")),
@@ -147,7 +146,7 @@ fn modules(
         "Module"
     };
     let found = match depot.find(name) {
-        Ok(found) => found,
+        Ok(answer) => answer.modules,
         Err(why) => {
             error(why.to_string());
             return Vec::new();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod cmd_build;
+mod cmd_config;
 mod cmd_demo;
 mod cmd_depmod;
 mod cmd_host;
@@ -19,6 +20,7 @@ mod cmd_lsmod;
 mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
+mod configured;
 mod report;
 mod samples;
 mod tree;
@@ -56,6 +58,8 @@ enum Command {
     Depmod(cmd_depmod::DepmodArgs),
     /// Print what modules say of themselves
     Modinfo(cmd_modinfo::ModinfoArgs),
+    /// Print the configuration of modules that is in force, and where each line is from
+    Config(cmd_config::ConfigArgs),
     /// The commands that kmod has under its own name
     Kmod(cmd_kmod::KmodArgs),
     /// Print the log of a host
@@ -93,6 +97,13 @@ fn arguments() -> Vec<OsString> {
     if let Some(tool) = tool {
         arguments.splice(0..1, ["modfs".into(), OsString::from(tool)]);
     }
+    if arguments
+        .get(1)
+        .is_some_and(|command| command == "modprobe")
+    {
+        let options = cmd_modprobe::options_of_environment();
+        arguments.splice(2..2, options.into_iter().map(OsString::from));
+    }
     arguments
 }
 
@@ -113,6 +124,7 @@ fn main() -> ExitCode {
         Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
         Command::Modinfo(args) => cmd_modinfo::run(args),
+        Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)

@@ -12,6 +12,11 @@ pub(crate) struct DirectoryArgs {
 }
 
 impl DirectoryArgs {
+    /// Whether the directory itself is given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// The directory itself when one is given, else that of a version (the running kernel's when
     /// none is given) below a root.
     pub(crate) fn of(
@@ -34,7 +39,7 @@ impl DirectoryArgs {
 }
 
 /// The version of the running kernel.
-fn running() -> Result<String, String> {
+pub(crate) fn running() -> Result<String, String> {
     let name = rustix::system::uname();
     let release = name.release().to_str();
     Ok(release.map_err(|e| format!("uname: {e}"))?.to_owned())

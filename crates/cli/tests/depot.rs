@@ -656,5 +656,8 @@ fn what_a_file_was_built_against_and_exports() {
         ""
     );
     let said = fails(&root.modprobe(&["--show-exports", "/nonexistent.ko"]));
-    assert!(said.contains("/nonexistent.ko: No such file"), "{said}");
+    assert!(
+        said.contains("/nonexistent.ko: cannot be read: No such file"),
+        "{said}"
+    );
 }

@@ -1,11 +1,12 @@
 //! What is to be done to load a module: modprobe's deciding half.
 
-use crate::config::{Config, Origin};
+use crate::config::{Chain, Config, End, Origin, When};
 use crate::index::{Index, ReadError};
-use crate::{module_name, normalize_alias};
+use crate::{extension, module_name, normalize_alias};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,9 @@ pub enum Error {
         /// `: ` and why, if it says so.
         reason: String,
     },
+    /// Names of a modules.conf lead to each other.
+    #[error("alias loop detected on {0}")]
+    Loop(String),
     /// An index cannot be used.
     #[error(transparent)]
     Index(#[from] IndexProblem),
@@ -82,6 +86,35 @@ pub enum Via {
     Command(Origin),
     /// It is part of the kernel.
     Builtin,
+    /// It is the path of this file.
+    File(PathBuf),
+    /// A `probe` or `probeall` line of a modules.conf.
+    Probe(Origin),
+    /// A modules.conf says `off`: nothing is done, and that is as it should be.
+    Off(Origin),
+    /// A modules.conf says `null`: there is no module, only commands.
+    Null(Origin),
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The modules; none: the name is unknown.
+    pub modules: Vec<Found>,
+    /// Which of them are wanted.
+    pub want: Want,
+}
+
+/// Which of several modules are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    /// All, and each must be there.
+    #[default]
+    Each,
+    /// The first that can be loaded.
+    First,
+    /// All that can be loaded, but at least one.
+    Any,
 }
 
 /// A module that a name led to.
@@ -89,8 +122,9 @@ pub enum Via {
 pub struct Found {
     /// Its name.
     pub name: String,
-    /// The name that was looked for, when it is an alias.
-    pub alias: Option<String>,
+    /// The names that led to it: the one that was looked for, when it is an alias, and those that
+    /// it led to.
+    pub aliases: Vec<String>,
     /// How it was found.
     pub via: Via,
 }
@@ -106,6 +140,8 @@ pub enum Action {
     Builtin,
     /// Nothing can be done: there is no file of this module.
     Nothing,
+    /// Nothing but the hooks: a modules.conf says `null`.
+    Null,
 }
 
 /// Why a step is there.
@@ -115,6 +151,8 @@ pub enum Reason {
     Asked,
     /// This module uses its symbols.
     Needed(String),
+    /// A `below` line of a modules.conf says that this module needs it.
+    Below(String),
     /// A softdep of this module wants it before.
     Before(String),
     /// A softdep of this module wants it after.
@@ -128,12 +166,39 @@ pub struct Step {
     pub module: String,
     /// What is done.
     pub action: Action,
+    /// Commands that are run before it.
+    pub before: Vec<String>,
+    /// Commands that are run after it.
+    pub after: Vec<String>,
     /// What is given to it, from the configuration.
     pub options: String,
     /// Without it, loading fails.
     pub required: bool,
     /// Why it is there.
     pub reason: Reason,
+}
+
+/// A probe line may lead to another so often.
+const DEEPEST_PROBE: usize = 16;
+
+impl From<Vec<Found>> for Answer {
+    fn from(modules: Vec<Found>) -> Answer {
+        Answer {
+            modules,
+            want: Want::Each,
+        }
+    }
+}
+
+impl Found {
+    fn new(name: &str, aliases: &[&str], via: Via) -> Found {
+        let other = aliases.iter().filter(|alias| **alias != name);
+        Found {
+            name: name.to_owned(),
+            aliases: other.map(|alias| (*alias).to_owned()).collect(),
+            via,
+        }
+    }
 }
 
 /// What `modules.dep` says of a module.
@@ -193,29 +258,90 @@ impl Depot {
     /// The modules that a name stands for: that of a module, an alias, `symbol:NAME`. Of the
     /// places where it could be found the first that knows it counts, as in kmod: the
     /// configuration's aliases, `modules.dep`, symbols, commands, the modules' own aliases, and
-    /// what is part of the kernel.
+    /// what is part of the kernel. With a modules.conf its `probe` lines come after `modules.dep`.
+    /// What begins with `/` or `./` is a module file.
     ///
     /// # Errors
-    /// An index cannot be used.
-    pub fn find(&self, name: &str) -> Result<Vec<Found>, IndexProblem> {
+    /// An index cannot be used, or the aliases of a modules.conf lead in a circle.
+    pub fn find(&self, name: &str) -> Result<Answer, Error> {
+        self.find_at(name, 0)
+    }
+
+    fn find_at(&self, name: &str, depth: usize) -> Result<Answer, Error> {
+        if name.starts_with('/') || name.starts_with("./") {
+            let path = std::path::absolute(name).unwrap_or_else(|_| name.into());
+            if !path.is_file() {
+                return Ok(Answer::default());
+            }
+            let module = module_name(path.file_name().unwrap_or_default());
+            return Ok(vec![Found::new(&module, &[], Via::File(path))].into());
+        }
         let Some(normal) = normalize_alias(name.as_bytes()) else {
-            return Ok(Vec::new());
+            return Ok(Answer::default());
         };
         let normal = String::from_utf8_lossy(&normal).into_owned();
-        let found = |module: &str, via: Via| Found {
-            name: module.to_owned(),
-            alias: (module != normal).then(|| normal.clone()),
-            via,
-        };
-        let aliases = self.config.aliases(&normal);
-        let configured: Vec<Found> = aliases
-            .map(|(module, origin)| found(module, Via::Configured(origin.clone())))
-            .collect();
-        if !configured.is_empty() {
-            return Ok(configured);
+        if depth > DEEPEST_PROBE {
+            return Err(Error::Loop(normal));
         }
-        if self.entry(&normal)?.is_some() {
-            return Ok(vec![found(&normal, Via::Name)]);
+        if !self.config.chained {
+            let aliases = self.config.aliases(&normal);
+            let configured: Vec<Found> = aliases
+                .map(|(module, origin)| {
+                    Found::new(module, &[&normal], Via::Configured(origin.clone()))
+                })
+                .collect();
+            if !configured.is_empty() {
+                return Ok(configured.into());
+            }
+            return self.find_own(&normal, &[], None, depth);
+        }
+        let Chain { passed, end } = self.config.chain(&normal).map_err(Error::Loop)?;
+        let names: Vec<&str> = passed.iter().map(|(name, _)| name.as_str()).collect();
+        let origin = passed.last().map(|(_, origin)| (*origin).clone());
+        let nothing = |via: fn(Origin) -> Via| {
+            let (last, before) = names.split_last()?;
+            Some(vec![Found::new(last, before, via(origin.clone()?))].into())
+        };
+        match end {
+            End::Off => Ok(nothing(Via::Off).unwrap_or_default()),
+            End::Null => Ok(nothing(Via::Null).unwrap_or_default()),
+            End::Name(last) => self.find_own(&last, &names, origin, depth),
+        }
+    }
+
+    /// Looks for a name that is no configured alias. `names` led to it, the last of them at
+    /// `origin`.
+    fn find_own(
+        &self,
+        normal: &str,
+        names: &[&str],
+        origin: Option<Origin>,
+        depth: usize,
+    ) -> Result<Answer, Error> {
+        let found = |module: &str, via: Via| {
+            let mut aliases = names.to_vec();
+            if module != normal {
+                aliases.push(normal);
+            }
+            Found::new(module, &aliases, via)
+        };
+        if self.entry(normal)?.is_some() {
+            let via = origin.map_or(Via::Name, Via::Configured);
+            return Ok(vec![found(normal, via)].into());
+        }
+        if let Some((modules, all, origin)) = self.config.probe(normal) {
+            let mut answer = Answer {
+                modules: Vec::new(),
+                want: if all { Want::Any } else { Want::First },
+            };
+            for module in modules {
+                for mut one in self.find_at(module, depth + 1)?.modules {
+                    one.aliases.insert(0, normal.to_owned());
+                    one.via = Via::Probe(origin.clone());
+                    answer.modules.push(one);
+                }
+            }
+            return Ok(answer);
         }
         let matching = |which: Which, via: Via| -> Result<Vec<Found>, IndexProblem> {
             let values = self.look(which, |index| index.matching(normal.as_bytes()))?;
@@ -227,21 +353,21 @@ impl Depot {
         if normal.starts_with("symbol:") {
             let symbols = matching(Which::Symbols, Via::Symbol)?;
             if !symbols.is_empty() {
-                return Ok(symbols);
+                return Ok(symbols.into());
             }
         }
-        let commands = self.config.install(&normal).or(self.config.remove(&normal));
+        let commands = self.config.install(normal).or(self.config.remove(normal));
         if let Some((_, origin)) = commands {
-            return Ok(vec![found(&normal, Via::Command(origin.clone()))]);
+            return Ok(vec![found(normal, Via::Command(origin.clone()))].into());
         }
         let own = matching(Which::Alias, Via::Alias)?;
         if !own.is_empty() {
-            return Ok(own);
+            return Ok(own.into());
         }
-        if self.is_builtin(&normal)? {
-            return Ok(vec![found(&normal, Via::Builtin)]);
+        if self.is_builtin(normal)? {
+            return Ok(vec![found(normal, Via::Builtin)].into());
         }
-        matching(Which::BuiltinAlias, Via::Builtin)
+        Ok(matching(Which::BuiltinAlias, Via::Builtin)?.into())
     }
 
     /// Every alias of modules and every symbol of theirs, with the module, as `modprobe -c` lists
@@ -281,7 +407,10 @@ impl Depot {
     fn entry(&self, module: &str) -> Result<Option<Entry>, IndexProblem> {
         let values = self.look(Which::Dep, |index| index.find(module.as_bytes()))?;
         let Some(line) = values.into_iter().next() else {
-            return Ok(None);
+            return Ok(self.in_paths(module).map(|path| Entry {
+                path,
+                deps: Vec::new(),
+            }));
         };
         let mut words = line.value.split(|byte| *byte == b' ');
         let path = words.next().unwrap_or_default();
@@ -298,8 +427,22 @@ impl Depot {
         }))
     }
 
+    /// The file of a module in the directories of a modules.conf's `path` lines.
+    fn in_paths(&self, module: &str) -> Option<PathBuf> {
+        let is_it = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            let is_module = extension(name).is_some() || path.extension() == Some("o".as_ref());
+            is_module && module_name(name) == module
+        };
+        self.config.paths().find_map(|directory| {
+            let entries = fs::read_dir(directory).ok()?;
+            entries.flatten().map(|entry| entry.path()).find(is_it)
+        })
+    }
+
     /// What is to be done to load a module, in order: what its softdeps want before it, what it
-    /// needs, itself, and what its softdeps want after it. A module can be there more than once, as
+    /// needs, itself, and what its softdeps want after it. `below` and `above` lines of a
+    /// modules.conf say the like. A module can be there more than once, as
     /// kmod lists it; nothing asks whether one is loaded already.
     ///
     /// # Errors
@@ -309,8 +452,7 @@ impl Depot {
             depot: self,
             steps: Vec::new(),
             visited: HashSet::new(),
-            alias: found.alias.as_deref(),
-            asked: &found.name,
+            asked: found,
         };
         plan.module(found, true, &Reason::Asked)?;
         Ok(plan.steps)
@@ -322,24 +464,41 @@ struct Plan<'a> {
     depot: &'a Depot,
     steps: Vec<Step>,
     /// By name and alias: what two aliases stand for is listed for each, as kmod does.
-    visited: HashSet<(String, Option<String>)>,
-    alias: Option<&'a str>,
-    asked: &'a str,
+    visited: HashSet<(String, Vec<String>)>,
+    asked: &'a Found,
 }
 
 impl Plan<'_> {
     /// A module with all that it needs.
     fn module(&mut self, found: &Found, required: bool, reason: &Reason) -> Result<(), Error> {
-        let key = (found.name.clone(), found.alias.clone());
+        let key = (found.name.clone(), found.aliases.clone());
         if !self.visited.insert(key) {
             return Ok(());
         }
         let name = found.name.as_str();
-        let entry = self.depot.entry(name)?;
-        for dep in entry.iter().flat_map(|entry| &entry.deps) {
-            self.with_softdeps(dep, required, &Reason::Needed(name.to_owned()))?;
+        let config = self.depot.config();
+        match found.via {
+            Via::Off(_) => return Ok(()),
+            Via::Null(_) => return self.step(name, required, reason),
+            _ => {}
         }
-        self.with_softdeps(name, required, reason)
+        let entry = self.depot.entry(name)?;
+        let needed = Reason::Needed(name.to_owned());
+        for dep in entry.iter().flat_map(|entry| &entry.deps) {
+            self.with_softdeps(dep, required, &needed)?;
+        }
+        for dep in config.below(name) {
+            let answer = self.depot.find(&dep)?;
+            if answer.modules.is_empty() && required {
+                let directory = self.depot.directory.clone();
+                return Err(Error::NotFound(dep, directory));
+            }
+            for found in answer.modules {
+                self.module(&found, required, &Reason::Below(name.to_owned()))?;
+            }
+        }
+        self.with_softdeps(name, required, reason)?;
+        self.soft(&config.above(name), &Reason::After(name.to_owned()))
     }
 
     fn with_softdeps(&mut self, name: &str, required: bool, reason: &Reason) -> Result<(), Error> {
@@ -351,7 +510,7 @@ impl Plan<'_> {
 
     fn soft(&mut self, names: &[String], reason: &Reason) -> Result<(), Error> {
         for name in names {
-            for found in self.depot.find(name)? {
+            for found in self.depot.find(name)?.modules {
                 self.module(&found, false, reason)?;
             }
         }
@@ -374,16 +533,33 @@ impl Plan<'_> {
                 },
             });
         }
-        let action = match (config.install(name), self.depot.entry(name)?) {
+        let asked = name == self.asked.name;
+        let file = match &self.asked.via {
+            Via::File(path) if asked => Some(path.clone()),
+            _ => self.depot.entry(name)?.map(|entry| entry.path),
+        };
+        let action = match (config.install(name), file) {
             (Some((command, _)), _) => Action::Run(command.to_owned()),
-            (None, Some(entry)) => Action::Insert(entry.path),
+            (None, Some(file)) => Action::Insert(file),
+            (None, None) if asked && matches!(self.asked.via, Via::Null(_)) => Action::Null,
             (None, None) if self.depot.is_builtin(name)? => Action::Builtin,
             (None, None) => Action::Nothing,
+        };
+        let aliases: &[String] = if asked { &self.asked.aliases } else { &[] };
+        let mut names = aliases.to_vec();
+        names.push(name.to_owned());
+        let hooks = |when| {
+            let commands = config
+                .hooks(when, &names)
+                .map(|(_, command)| command.to_owned());
+            commands.collect()
         };
         self.steps.push(Step {
             module: name.to_owned(),
             action,
-            options: config.options(name, self.alias.filter(|_| name == self.asked)),
+            before: hooks(When::PreInstall),
+            after: hooks(When::PostInstall),
+            options: config.options(name, aliases),
             required,
             reason: reason.clone(),
         });

@@ -1,7 +1,6 @@
 //! The kernel's command line: `MODULE.PARAMETER[=VALUE]` and `modprobe.blacklist=A,B`.
 
-use super::files::Origin;
-use super::modprobe::{Config, Line, Rule};
+use super::{Config, Line, Origin, Rule};
 use std::path::Path;
 
 /// Adds what a command line says of modules.

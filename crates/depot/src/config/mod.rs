@@ -1,10 +1,134 @@
-//! What people configure: modprobe.d, depmod.d and the kernel's command line.
+//! What people configure: modprobe.d, depmod.d, the kernel's command line, and modules.conf of
+//! Linux 2.4.
 
 mod cmdline;
 mod depmod;
 mod files;
+mod line;
 mod modprobe;
+mod modules_conf;
 
 pub use cmdline::parse as parse_command_line;
 pub use files::Origin;
-pub use modprobe::{Config, Deps, Line, Rule};
+pub use line::{Deps, Line, Rule, When};
+pub(crate) use modules_conf::{Chain, End};
+pub use modules_conf::{ConfError, Surroundings};
+
+use crate::glob;
+
+/// What is configured, in the order in which it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The lines of all files.
+    pub rules: Vec<Rule>,
+    /// How many lines were not understood; each was reported.
+    pub wrong: usize,
+    /// It is of a modules.conf: aliases are no patterns, and lead from one to the next.
+    pub chained: bool,
+}
+
+impl Config {
+    /// The modules whose alias patterns match a name.
+    pub fn aliases<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a Origin)> {
+        self.rules.iter().filter_map(move |rule| match &rule.line {
+            Line::Alias { pattern, module } if is_match(pattern, name) => {
+                Some((module.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a module is blacklisted, and where.
+    pub fn blacklisted(&self, module: &str) -> Option<&Origin> {
+        let found = self
+            .rules
+            .iter()
+            .find(|rule| matches!(&rule.line, Line::Blacklist(name) if name == module));
+        Some(&found?.origin)
+    }
+
+    /// All options for a module, joined; those for the aliases that led to it among them.
+    pub fn options(&self, module: &str, aliases: &[String]) -> String {
+        let mut all = String::new();
+        for rule in &self.rules {
+            if let Line::Options {
+                module: name,
+                options,
+            } = &rule.line
+                && (name == module || aliases.contains(name))
+            {
+                if !all.is_empty() {
+                    all.push(' ');
+                }
+                all.push_str(options);
+            }
+        }
+        all
+    }
+
+    /// The command that is run instead of loading a module; the first that fits.
+    pub fn install(&self, module: &str) -> Option<(&str, &Origin)> {
+        self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Install { pattern, command } if is_match(pattern, module) => {
+                Some((command.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// The command that is run instead of removing a module; the first that fits.
+    pub fn remove(&self, module: &str) -> Option<(&str, &Origin)> {
+        self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Remove { pattern, command } if is_match(pattern, module) => {
+                Some((command.as_str(), &rule.origin))
+            }
+            _ => None,
+        })
+    }
+
+    /// What a module wants before and after it: all of its softdep lines together, each module
+    /// once.
+    pub fn softdeps(&self, module: &str) -> Deps {
+        let mut all = Deps::default();
+        for rule in &self.rules {
+            if let Line::Softdep { module: name, deps } = &rule.line
+                && name == module
+            {
+                for (list, more) in [(&mut all.pre, &deps.pre), (&mut all.post, &deps.post)] {
+                    for name in more {
+                        if !list.contains(name) {
+                            list.push(name.clone());
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Why a module must not be loaded, if so: an `allow` line does not name it, or a `deny` line
+    /// does.
+    pub fn forbidden(&self, module: &str) -> Option<(String, &Origin)> {
+        let denied = self.rules.iter().find_map(|rule| match &rule.line {
+            Line::Deny { pattern, reason } if is_match(pattern, module) => {
+                Some((reason.clone(), &rule.origin))
+            }
+            _ => None,
+        });
+        if denied.is_some() {
+            return denied;
+        }
+        let mut limits = self.rules.iter().filter_map(|rule| match &rule.line {
+            Line::Allow(names) => Some((names, &rule.origin)),
+            _ => None,
+        });
+        let (names, origin) = limits.next()?;
+        let mut names = names.iter().chain(limits.flat_map(|(names, _)| names));
+        let allowed = names.any(|pattern| is_match(pattern, module));
+        (!allowed).then(|| ("no allow line names it".to_owned(), origin))
+    }
+}
+
+fn is_match(pattern: &str, name: &str) -> bool {
+    glob::matches(pattern.as_bytes(), name.as_bytes())
+}

@@ -1,0 +1,326 @@
+//! `modprobe`: modules with all that they need.
+
+use crate::configured::ConfiguredArgs;
+use crate::report::{Messages, print, print_json};
+use crate::tree::{Tree, TreeArgs};
+use clap::Args;
+use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via, Want};
+use modfs_depot::{Level, Report};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+mod carry;
+mod show;
+
+/// Arguments of `modprobe`.
+#[derive(Args, Debug)]
+pub(crate) struct ModprobeArgs {
+    #[command(flatten)]
+    tree: TreeArgs,
+    #[command(flatten)]
+    configured: ConfiguredArgs,
+    /// Every argument is a module's name
+    #[arg(short, long)]
+    all: bool,
+    /// Remove the modules, and what they alone needed
+    #[arg(short, long)]
+    remove: bool,
+    /// With -r: remove those that use the modules before them; means -r
+    #[arg(long, visible_alias = "remove-dependencies")]
+    remove_holders: bool,
+    /// With -r: try again so long while a module is in use, in milliseconds
+    #[arg(short, long, value_name = "MSEC", value_parser = milliseconds)]
+    wait: Option<Duration>,
+    /// The modules may be unloaded again by `rmmod -a` once they are not used
+    #[arg(short = 'k', long)]
+    autoclean: bool,
+    /// Fail when a module is loaded, or removed, already
+    #[arg(long)]
+    first_time: bool,
+    /// Do not run install and remove commands for the modules named
+    #[arg(short, long, visible_alias = "ignore-remove")]
+    ignore_install: bool,
+    /// Apply blacklist lines to names too
+    #[arg(short = 'b', long)]
+    use_blacklist: bool,
+    /// Load although checksums and version differ; a host's tree refuses it
+    #[arg(short, long)]
+    force: bool,
+    /// Load although checksums differ; a host's tree refuses it
+    #[arg(long)]
+    force_modversion: bool,
+    /// Load although the version differs; a host's tree refuses it
+    #[arg(long)]
+    force_vermagic: bool,
+    /// Print which modules the names stand for
+    #[arg(short = 'R', long, visible_alias = "resolve-alias")]
+    show_alias: bool,
+    /// Print what would be done if nothing were loaded
+    #[arg(short = 'D', long)]
+    show_depends: bool,
+    /// With -D: print an array of JSON objects
+    #[arg(long, requires = "show_depends")]
+    json: bool,
+    /// Print what would be done, and why
+    #[arg(long)]
+    explain: bool,
+    /// Print the configuration and the indexes
+    #[arg(short = 'c', long, visible_alias = "showconfig")]
+    show_config: bool,
+    /// Print the checksums that a module file was built against
+    #[arg(long, visible_alias = "dump-modversions")]
+    show_modversions: bool,
+    /// Print what a module file exports, with checksums
+    #[arg(long)]
+    show_exports: bool,
+    /// Print what would be done, do nothing
+    #[arg(short = 'n', long, visible_alias = "show")]
+    dry_run: bool,
+    /// Write messages to the system's log
+    #[arg(short, long)]
+    syslog: bool,
+    /// Say nothing of what is not there
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print what is done
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// A module, an alias, or the path of a module file; then its parameters, or with -a further
+    /// modules
+    #[arg(
+        value_name = "NAME",
+        allow_hyphen_values = true,
+        trailing_var_arg = true
+    )]
+    arguments: Vec<String>,
+}
+
+impl ModprobeArgs {
+    fn removes(&self) -> bool {
+        self.remove || self.remove_holders
+    }
+
+    /// What a failure is called: with -a the others go on, and it is a warning.
+    fn failure(&self, why: &str) -> String {
+        if self.quiet {
+            return String::new();
+        }
+        let level = if self.all { "WARNING" } else { "FATAL" };
+        format!("modprobe: {level}: {why}")
+    }
+}
+
+/// A number of milliseconds, also as 0x10 or 010.
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    let (digits, base) = match text {
+        _ if text.starts_with("0x") => (&text[2..], 16),
+        _ if text.starts_with('0') && text.len() > 1 => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    let number = u64::from_str_radix(digits, base).map_err(|e| e.to_string())?;
+    Ok(Duration::from_millis(number))
+}
+
+/// The words of `MODPROBE_OPTIONS`, which are put before the arguments: parted at blanks, but in
+/// quotes.
+pub(crate) fn options_of_environment() -> Vec<String> {
+    let text = std::env::var("MODPROBE_OPTIONS").unwrap_or_default();
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match (c, quote) {
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, Some(open)) if c == open => quote = None,
+            (' ' | '\t' | '\n', None) => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
+    let messages = Messages {
+        tool: "modprobe",
+        quiet: args.quiet,
+        verbose: args.verbose > 0,
+        syslog: args.syslog,
+    };
+    probe(args, &messages).map_err(|text| messages.failure(text))
+}
+
+fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
+    if args.show_modversions || args.show_exports {
+        let Some(file) = args.arguments.first() else {
+            return Err("modprobe: ERROR: missing parameters. See -h.".into());
+        };
+        return show::file(file, args.show_modversions);
+    }
+    let for_tree = args.tree.tree.is_some();
+    let depot = args.configured.depot(for_tree, args.autoclean, report);
+    let depot = depot.map_err(|e| args.failure(&e))?;
+    if args.show_config {
+        print(show::config(&depot)?);
+        return Ok(());
+    }
+    let Some((first, parameters)) = args.arguments.split_first() else {
+        return Err("modprobe: ERROR: missing parameters. See -h.".into());
+    };
+    let (names, parameters) = match args.all || args.removes() {
+        true => (&args.arguments[..], &[][..]),
+        false => (std::slice::from_ref(first), parameters),
+    };
+    let mut told = Vec::new();
+    let mut failed = Vec::new();
+    for name in names {
+        let done = one(args, &depot, name, parameters, report, &mut told);
+        failed.extend(done.err());
+        // As kmod: only with -a a failure does not keep the others from it.
+        if !failed.is_empty() && !args.all {
+            break;
+        }
+    }
+    if args.json {
+        print_json(&told)?;
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => {
+            failed.retain(|text| !text.is_empty());
+            Err(failed.join("\n"))
+        }
+    }
+}
+
+/// Does with one name what is to be done.
+fn one(
+    args: &ModprobeArgs,
+    depot: &Depot,
+    name: &str,
+    parameters: &[String],
+    report: &dyn Report,
+    told: &mut Vec<show::JsonStep>,
+) -> Result<(), String> {
+    let fail = |error: Error| args.failure(&error.to_string());
+    let answer = depot.find(name).map_err(fail)?;
+    if answer.modules.is_empty() {
+        let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
+        return Err(fail(missing));
+    }
+    let (mut loaded, mut last) = (false, String::new());
+    for found in &answer.modules {
+        if args.show_alias {
+            print(format!("{}\n", found.name));
+            continue;
+        }
+        let done = one_found(args, depot, found, parameters, report, told);
+        match (answer.want, done) {
+            (Want::Each, done) => done?,
+            (Want::First, Ok(())) => return Ok(()),
+            (Want::Any, Ok(())) => loaded = true,
+            (_, Err(why)) => last = why,
+        }
+    }
+    match args.show_alias || loaded || answer.want == Want::Each {
+        true => Ok(()),
+        false => Err(last),
+    }
+}
+
+fn one_found(
+    args: &ModprobeArgs,
+    depot: &Depot,
+    found: &Found,
+    parameters: &[String],
+    report: &dyn Report,
+    told: &mut Vec<show::JsonStep>,
+) -> Result<(), String> {
+    let by_name = matches!(
+        found.via,
+        Via::Name | Via::Builtin | Via::Command(_) | Via::File(_)
+    );
+    if (!by_name || args.use_blacklist)
+        && let Some(origin) = depot.config().blacklisted(&found.name)
+    {
+        let (file, line) = (origin.file.display(), origin.line);
+        let text = format!("{} is blacklisted by {file} line {line}", found.name);
+        report.report(Level::Info, &text);
+        return Ok(());
+    }
+    let fail = |error: Error| args.failure(&error.to_string());
+    let mut steps = depot.plan(found).map_err(fail)?;
+    for step in steps.iter_mut().filter(|step| step.module == found.name) {
+        add(&mut step.options, parameters);
+        if args.ignore_install && matches!(step.action, Action::Run(_)) {
+            let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
+            step.action = path.map_or(Action::Nothing, Action::Insert);
+        }
+    }
+    if args.explain {
+        print(show::explained(found, &steps));
+        return Ok(());
+    }
+    if args.json {
+        told.extend(steps.iter().map(show::JsonStep::new));
+        return Ok(());
+    }
+    if args.show_depends && !args.removes() {
+        print(steps.iter().map(show::lines).collect::<String>());
+        return Ok(());
+    }
+    carry_out(args, depot, found, &steps).map_err(|why| args.failure(&why))
+}
+
+/// Adds what was given to what is configured; a blank parts the two, as kmod prints them.
+fn add(options: &mut String, parameters: &[String]) {
+    if !options.is_empty() {
+        options.push(' ');
+    }
+    for (number, parameter) in parameters.iter().enumerate() {
+        if number > 0 {
+            options.push(' ');
+        }
+        // A value with blanks reaches the module as one.
+        match parameter.split_once('=') {
+            Some((name, value)) if value.contains(' ') && !value.contains('"') => {
+                let _ = write!(options, "{name}=\"{value}\"");
+            }
+            _ => options.push_str(parameter),
+        }
+    }
+}
+
+fn carry_out(
+    args: &ModprobeArgs,
+    depot: &Depot,
+    found: &Found,
+    steps: &[Step],
+) -> Result<(), String> {
+    let dry = args.dry_run || args.show_depends;
+    let Some(_) = &args.tree.tree else {
+        if dry {
+            print(match args.removes() {
+                true => carry::removal(depot, found),
+                false => steps.iter().map(show::lines).collect(),
+            });
+            return Ok(());
+        }
+        return Err(
+            "this version loads into the tree of a host only: give --tree DIR or set \
+             MODFS_TREE, or see with -D or --explain what would be done"
+                .to_owned(),
+        );
+    };
+    let work = carry::Work {
+        args,
+        depot,
+        tree: Tree::open(&args.tree)?,
+        dry,
+    };
+    match args.removes() {
+        true => work.remove(found, steps),
+        false => work.insert(found, steps),
+    }
+}

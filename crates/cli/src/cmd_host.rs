@@ -2,7 +2,7 @@
 
 use clap::Args;
 use modfs_fuse::{Mount, Options};
-use modfs_host::ReferenceKernel;
+use modfs_host::{Autoload, ReferenceKernel};
 use rustix::process::{getgid, getuid, setsid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use std::fs;
@@ -28,6 +28,18 @@ pub(crate) struct HostArgs {
     /// The program that asks for modules on demand, called as `PATH -s -k -- NAME`
     #[arg(long, value_name = "PATH", default_value = "")]
     modprobe: String,
+    /// The directory of modules and their indexes: names are looked up there, by the program of
+    /// --modprobe, or without it by the host itself
+    #[arg(long, value_name = "DIR", env = "MODFS_MODULES")]
+    modules: Option<PathBuf>,
+    /// With --modules: configured by this modules.conf of Linux 2.4
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "modules",
+        env = "MODFS_MODULES_CONF"
+    )]
+    modules_conf: Option<PathBuf>,
     /// Let other users in, as far as the permission bits do
     #[arg(long)]
     allow_other: bool,
@@ -70,6 +82,7 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
     kernel
         .set_helper(&helper(&args.modprobe)?)
         .map_err(|refusal| format!("host: {refusal}"))?;
+    autoload(args, &kernel)?;
     kernel.echo_log(!args.announce);
     kernel.show_to_gdb(args.gdb);
     if args.perf_map {
@@ -104,6 +117,28 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
         announce().map_err(|e| failed("cannot say that it is ready", e))?;
     }
     serve(&kernel, mount, &stop)
+}
+
+/// Says where modules that are asked for are found.
+fn autoload(args: &HostArgs, kernel: &ReferenceKernel) -> Result<(), String> {
+    let whole = |path: &PathBuf| {
+        fs::canonicalize(path).map_err(|e| format!("host: {}: {e}", path.display()))
+    };
+    let Some(directory) = &args.modules else {
+        return Ok(());
+    };
+    let directory = whole(directory)?;
+    let modules_conf = args.modules_conf.as_ref().map(whole).transpose()?;
+    let mut environment = vec![("MODFS_MODULES".into(), directory.clone().into())];
+    if let Some(file) = &modules_conf {
+        environment.push(("MODFS_MODULES_CONF".into(), file.clone().into()));
+    }
+    kernel.set_helper_environment(environment);
+    kernel.resolve_names(Autoload {
+        directory,
+        modules_conf,
+    });
+    Ok(())
 }
 
 /// The helper's path, which holds wherever the host is.

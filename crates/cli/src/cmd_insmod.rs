@@ -3,6 +3,7 @@
 use crate::tree::{Refused, Tree, TreeArgs, check_name, module_name};
 use clap::Args;
 use modfs_core::Errno;
+use modfs_depot::{ReadError, Reader};
 use modfs_object::{EM_X86_64, Object};
 use std::fs;
 use std::io;
@@ -113,15 +114,14 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
     })
 }
 
-/// The module. Nothing but a regular file is opened: a FIFO would wait for somebody who writes to
-/// it.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let kind = fs::metadata(file)?;
-    if !kind.is_file() && !kind.is_dir() {
-        return Err(io::Error::other("it is not a regular file"));
+/// The module, unpacked.
+fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let mut reader = Reader::default();
+    match reader.read(file) {
+        Ok(bytes) => Ok(bytes.to_vec()),
+        Err(ReadError::Io(error)) => Err(error.to_string()),
+        Err(other) => Err(other.to_string()),
     }
-    // Of a directory it says that it is one.
-    fs::read(file)
 }
 
 /// What an errno means for a module, in kmod's words.

@@ -18,7 +18,12 @@ pub(crate) struct ConfiguredArgs {
     #[arg(short = 'C', long, value_name = "PATH")]
     pub(crate) config: Vec<PathBuf>,
     /// Read this modules.conf of Linux 2.4 in place of modprobe.d
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "config",
+        env = "MODFS_MODULES_CONF"
+    )]
     modules_conf: Option<PathBuf>,
     /// Take this as the root directory of modules
     #[arg(short, long, value_name = "DIR")]

@@ -171,12 +171,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     Err(format!("{name:?} cannot be a module's name: {why}"))
 }
 
-/// The name of the module that a file holds: the file's, without `.ko` or `.o`, and `-` as `_`.
+/// The name of the module that a file holds: the file's, without `.ko`, `.ko.xz` and the like or
+/// `.o`, and `-` as `_`.
 pub(crate) fn module_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name
-        .strip_suffix(".ko")
-        .or_else(|| name.strip_suffix(".o"))
-        .unwrap_or(&name);
+    let end = modfs_depot::extension(name.as_ref().as_ref()).unwrap_or(".o");
+    let stem = name.strip_suffix(end).unwrap_or(&name);
     stem.replace('-', "_")
 }

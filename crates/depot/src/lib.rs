@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod carry;
 pub mod config;
 pub mod depmod;
 mod deps;

@@ -20,7 +20,7 @@ pub enum ReadError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// It is a directory, a device, a FIFO.
-    #[error("is not a regular file")]
+    #[error("it is not a regular file")]
     NotRegular,
     /// It is compressed, and cannot be unpacked.
     #[error(transparent)]
@@ -40,7 +40,11 @@ impl Reader {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::open(path, flags, Mode::empty());
         let mut file = File::from(opened.map_err(io::Error::from)?);
-        if !file.metadata()?.is_file() {
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(io::Error::from(rustix::io::Errno::ISDIR).into());
+        }
+        if !kind.is_file() {
             return Err(ReadError::NotRegular);
         }
         self.file.clear();

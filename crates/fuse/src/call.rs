@@ -6,7 +6,7 @@
 
 use crate::handles::How;
 use crate::{lock, task};
-use fuser::{ReplyCreate, ReplyData, ReplyEmpty, ReplyOpen, ReplyWrite};
+use fuser::{ReplyAttr, ReplyCreate, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite};
 use modfs_core::Errno;
 use modfs_tree::Caller;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,7 +38,7 @@ macro_rules! replies {
     )* };
 }
 
-replies! { ReplyCreate ReplyData ReplyEmpty ReplyOpen ReplyWrite }
+replies! { ReplyAttr ReplyCreate ReplyData ReplyEmpty ReplyEntry ReplyOpen ReplyWrite }
 
 /// Runs what a node does. A panic there is its caller's EIO, not the end of the mount.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {

@@ -8,7 +8,7 @@ use fuser::{
     FileHandle, FopenFlags, INodeNo, OpenAccMode, OpenFlags, ReplyCreate, ReplyData, ReplyEmpty,
     ReplyOpen, ReplyWrite, Request,
 };
-use modfs_tree::{Caller, Handle, OpenMode};
+use modfs_tree::{Caller, Handle, Node, OpenMode};
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -32,13 +32,12 @@ impl ModFs {
     ) {
         let mode = open_mode(flags);
         let known = Arc::clone(&self.known);
-        let ready = self.with(req, ino, |caller, node| {
-            Ok((caller.clone(), Arc::clone(node), How::of(&**node)))
-        });
-        let (caller, node, how) = match ready {
+        let ready = Self::caller(req).and_then(|caller| Ok((caller, self.node(ino)?)));
+        let (caller, node) = match ready {
             Ok(ready) => ready,
             Err(error) => return reply.error(errno(error)),
         };
+        let how = How::of(&*node);
         let work = move |caller: &Caller| node.open(caller, mode);
         let answer = move |reply: ReplyOpen, handle: Box<dyn Handle>| {
             let handle = Arc::from(handle);
@@ -65,34 +64,44 @@ impl ModFs {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let made = self.with(req, parent, |caller, dir| {
-            let node = dir.create(caller, new_name(name)?, mode & 0o7777)?;
-            let how = How::of(&*node);
-            Ok((caller.clone(), node, how))
-        });
-        let (caller, node, how) = match made {
-            Ok(made) => made,
+        let ready = Self::caller(req).and_then(|caller| Ok((caller, self.node(parent)?)));
+        let (caller, dir) = match ready {
+            Ok(ready) => ready,
             Err(error) => return reply.error(errno(error)),
         };
-        let mode = open_mode(OpenFlags(flags));
-        let known = Arc::clone(&self.known);
-        let work = move |caller: &Caller| {
-            let handle = node.open(caller, mode)?;
-            let attr = node.attr()?;
-            Ok((node, handle, attr))
-        };
-        let answer = move |reply: ReplyCreate, (node, handle, attr): (_, Box<_>, _)| {
+        let (known, opened) = (Arc::clone(&self.known), open_mode(OpenFlags(flags)));
+        let answer = move |reply: ReplyCreate, (node, handle, attr, how): (_, Box<_>, _, _)| {
             let handle: Arc<dyn Handle> = Arc::from(handle);
             let ino = known.remember(node);
             let fh = FileHandle(known.files.insert(OpenFile { handle, how }));
             let attr = known.attr(ino, attr);
             reply.created(&TTL, &attr, GENERATION, fh, FopenFlags::FOPEN_DIRECT_IO);
         };
+        let open = move |caller: &Caller, node: Arc<dyn Node>| {
+            let handle = node.open(caller, opened)?;
+            let (attr, how) = (node.attr()?, How::of(&*node));
+            Ok((node, handle, attr, how))
+        };
+        let (how, task) = (How::of(&*dir), req.pid());
         if how.blocks {
-            let task = req.pid();
+            let name = name.to_owned();
+            let work = move |caller: &Caller| {
+                let node = dir.create(caller, new_name(&name)?, mode & 0o7777)?;
+                open(caller, node)
+            };
             return self.monitor.defer(task, how, caller, reply, work, answer);
         }
-        match guarded(|| work(&caller)) {
+        let made = guarded(|| dir.create(&caller, new_name(name)?, mode & 0o7777));
+        let node = match made {
+            Ok(node) => node,
+            Err(error) => return reply.error(errno(error)),
+        };
+        let how = How::of(&*node);
+        if how.blocks {
+            let work = move |caller: &Caller| open(caller, node);
+            return self.monitor.defer(task, how, caller, reply, work, answer);
+        }
+        match guarded(|| open(&caller, node)) {
             Ok(made) => answer(reply, made),
             Err(error) => reply.error(errno(error)),
         }

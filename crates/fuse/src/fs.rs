@@ -1,7 +1,7 @@
 //! The requests of the kernel.
 
-use crate::call::{Monitor, errno, guarded};
-use crate::handles::OpenFile;
+use crate::call::{Monitor, Reply, errno, guarded};
+use crate::handles::{How, OpenFile};
 use crate::known::{BLOCK, GENERATION, Known, TTL, file_type};
 use crate::releases::Releases;
 use crate::{lock, task};
@@ -12,7 +12,7 @@ use fuser::{
     ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use modfs_core::{Errno, NAME_MAX};
-use modfs_tree::{Caller, Kind, Node, SetAttr};
+use modfs_tree::{Attr, Caller, Kind, Node, SetAttr};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl ModFs {
         Ok(Caller::new(req.uid(), req.gid()))
     }
 
-    fn node(&self, ino: INodeNo) -> Result<Arc<dyn Node>, Errno> {
+    pub(crate) fn node(&self, ino: INodeNo) -> Result<Arc<dyn Node>, Errno> {
         lock(&self.known.inodes).get(ino.0).ok_or(Errno::ENOENT)
     }
 
@@ -58,33 +58,69 @@ impl ModFs {
         self.known.files.get(fh.0).ok_or(Errno::EBADF)
     }
 
-    /// Runs what needs a caller and a node, and guards it.
-    pub(crate) fn with<T>(
+    /// Runs what needs a caller and a node, and guards it; on a thread of its own if the node is
+    /// one of those.
+    pub(crate) fn on<R: Reply, T>(
         &self,
         req: &Request,
         ino: INodeNo,
-        work: impl FnOnce(&Caller, &Arc<dyn Node>) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        let caller = Self::caller(req)?;
-        let node = self.node(ino)?;
-        guarded(|| work(&caller, &node))
+        reply: R,
+        work: impl FnOnce(&Caller, &Arc<dyn Node>) -> Result<T, Errno> + Send + 'static,
+        answer: impl FnOnce(R, T) + Send + 'static,
+    ) {
+        let ready = Self::caller(req).and_then(|caller| Ok((caller, self.node(ino)?)));
+        let (caller, node) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return reply.refuse(error),
+        };
+        if node.apart() {
+            let how = How::of(&*node);
+            let work = move |caller: &Caller| work(caller, &node);
+            return self
+                .monitor
+                .defer(req.pid(), how, caller, reply, work, answer);
+        }
+        match guarded(|| work(&caller, &node)) {
+            Ok(made) => answer(reply, made),
+            Err(error) => reply.refuse(error),
+        }
     }
 
+    /// As [`ModFs::on`] a directory, for a call that finds or makes the entry `name`.
     fn entry(
         &self,
-        reply: ReplyEntry,
-        found: Result<Arc<dyn Node>, Errno>,
+        req: &Request,
         (parent, name): (INodeNo, &OsStr),
+        reply: ReplyEntry,
+        work: impl FnOnce(&Caller, &Arc<dyn Node>, &OsStr) -> Result<Arc<dyn Node>, Errno>
+        + Send
+        + 'static,
     ) {
-        let described = found.and_then(|node| Ok((guarded(|| node.attr())?, node)));
-        match described {
-            Ok((attr, node)) => {
-                let ino = self.known.remember(node);
-                lock(&self.known.inodes).found(ino, parent.0, name);
-                reply.entry(&TTL, &self.known.attr(ino, attr), GENERATION);
-            }
-            Err(error) => reply.error(errno(error)),
-        }
+        let known = Arc::clone(&self.known);
+        let (of_work, name) = (name.to_owned(), name.to_owned());
+        let work = move |caller: &Caller, dir: &Arc<dyn Node>| {
+            let node = work(caller, dir, &of_work)?;
+            Ok((node.attr()?, node))
+        };
+        self.on(req, parent, reply, work, move |reply, (attr, node)| {
+            let ino = known.remember(node);
+            lock(&known.inodes).found(ino, parent.0, &name);
+            reply.entry(&TTL, &known.attr(ino, attr), GENERATION);
+        });
+    }
+
+    /// As [`ModFs::on`], for a call that answers with attributes.
+    fn attributes(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        reply: ReplyAttr,
+        work: impl FnOnce(&Caller, &Arc<dyn Node>) -> Result<Attr, Errno> + Send + 'static,
+    ) {
+        let known = Arc::clone(&self.known);
+        self.on(req, ino, reply, work, move |reply, attr| {
+            reply.attr(&TTL, &known.shown(ino.0, attr));
+        });
     }
 }
 
@@ -111,8 +147,9 @@ impl Filesystem for ModFs {
     }
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let found = self.with(req, parent, |_, dir| dir.lookup(known_name(name)?));
-        self.entry(reply, found, (parent, name));
+        self.entry(req, (parent, name), reply, |_, dir, name| {
+            dir.lookup(known_name(name)?)
+        });
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
@@ -121,10 +158,7 @@ impl Filesystem for ModFs {
     }
 
     fn getattr(&self, req: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match self.with(req, ino, |_, node| node.attr()) {
-            Ok(attr) => reply.attr(&TTL, &self.known.shown(ino.0, attr)),
-            Err(error) => reply.error(errno(error)),
-        }
+        self.attributes(req, ino, reply, |_, node| node.attr());
     }
 
     fn setattr(
@@ -151,17 +185,13 @@ impl Filesystem for ModFs {
             gid,
             size,
         };
-        let outcome = self.with(req, ino, |caller, node| {
+        self.attributes(req, ino, reply, move |caller, node| {
             // Times alone are no change: they are not kept.
             if change != SetAttr::default() {
                 node.set_attr(caller, change)?;
             }
             node.attr()
         });
-        match outcome {
-            Ok(attr) => reply.attr(&TTL, &self.known.shown(ino.0, attr)),
-            Err(error) => reply.error(errno(error)),
-        }
     }
 
     fn mknod(
@@ -174,13 +204,12 @@ impl Filesystem for ModFs {
         _: u32,
         reply: ReplyEntry,
     ) {
-        let made = self.with(req, parent, |caller, dir| {
+        self.entry(req, (parent, name), reply, move |caller, dir, name| {
             if !matches!(mode & S_IFMT, 0 | S_IFREG) {
                 return Err(Errno::EPERM);
             }
             dir.create(caller, new_name(name)?, mode & 0o7777)
         });
-        self.entry(reply, made, (parent, name));
     }
 
     fn mkdir(
@@ -192,24 +221,23 @@ impl Filesystem for ModFs {
         _: u32,
         reply: ReplyEntry,
     ) {
-        let made = self.with(req, parent, |caller, dir| {
+        self.entry(req, (parent, name), reply, move |caller, dir, name| {
             dir.mkdir(caller, new_name(name)?, mode & 0o7777)
         });
-        self.entry(reply, made, (parent, name));
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let outcome = self.with(req, parent, |caller, dir| {
-            dir.unlink(caller, known_name(name)?)
-        });
-        done(reply, outcome);
+        let name = name.to_owned();
+        let work =
+            move |caller: &Caller, dir: &Arc<dyn Node>| dir.unlink(caller, known_name(&name)?);
+        self.on(req, parent, reply, work, |reply: ReplyEmpty, ()| reply.ok());
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let outcome = self.with(req, parent, |caller, dir| {
-            dir.rmdir(caller, known_name(name)?)
-        });
-        done(reply, outcome);
+        let name = name.to_owned();
+        let work =
+            move |caller: &Caller, dir: &Arc<dyn Node>| dir.rmdir(caller, known_name(&name)?);
+        self.on(req, parent, reply, work, |reply: ReplyEmpty, ()| reply.ok());
     }
 
     fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
@@ -301,15 +329,20 @@ impl Filesystem for ModFs {
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match self.with(req, ino, |_, dir| dir.entries()) {
-            Ok(mut entries) => {
+        let known = Arc::clone(&self.known);
+        let work = |_: &Caller, dir: &Arc<dyn Node>| dir.entries();
+        self.on(
+            req,
+            ino,
+            reply,
+            work,
+            move |reply: ReplyOpen, mut entries| {
                 let dots = [".", ".."].map(|name| (name.to_owned(), Kind::Dir));
                 entries.splice(..0, dots);
-                let fh = self.known.dirs.insert(Arc::new(entries));
+                let fh = known.dirs.insert(Arc::new(entries));
                 reply.opened(FileHandle(fh), FopenFlags::empty());
-            }
-            Err(error) => reply.error(errno(error)),
-        }
+            },
+        );
     }
 
     fn readdir(

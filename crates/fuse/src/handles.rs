@@ -15,9 +15,10 @@ pub(crate) struct How {
 
 impl How {
     pub(crate) fn of(node: &dyn Node) -> How {
+        let apart = node.apart();
         How {
-            blocks: node.blocks(),
-            times_out: node.times_out(),
+            blocks: apart || node.blocks(),
+            times_out: apart || node.times_out(),
         }
     }
 }

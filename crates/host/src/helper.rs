@@ -1,12 +1,14 @@
-//! `request_module`: asking a program outside for a module.
+//! `request_module`: asking for a module by name, a program outside or whoever resolves names in
+//! this process.
 
 use crate::host::Shared;
 use crate::log::Level;
 use modfs_core::{Errno, Refusal};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest path of the helper, as in Linux's `modprobe_path`.
 const PATH_MAX: usize = 255;
@@ -19,10 +21,34 @@ pub(crate) struct Helper {
     running: AtomicUsize,
 }
 
-#[derive(Clone, Debug, Default)]
+/// Loads the module that a name stands for, or says why not.
+pub(crate) type Resolver = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+#[derive(Clone, Default)]
 struct Settings {
     path: String,
     tree: PathBuf,
+    /// What the program is to have in its environment besides.
+    environment: Vec<(OsString, OsString)>,
+    /// Asked when there is no program.
+    resolver: Option<Resolver>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("path", &self.path)
+            .field("tree", &self.tree)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of a request that was passed on.
+pub(crate) enum Asked {
+    /// It was granted.
+    Granted,
+    /// It was refused, or nobody could be asked.
+    Refused(Refusal),
 }
 
 /// Counts a request for as long as it runs.
@@ -42,6 +68,10 @@ impl Helper {
             .clone()
     }
 
+    fn set(&self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     pub(crate) fn path(&self) -> String {
         self.settings().path
     }
@@ -51,33 +81,33 @@ impl Helper {
             let text = format!("the path of the helper has at most {PATH_MAX} bytes");
             return Err(Refusal::new(Errno::ENAMETOOLONG, text));
         }
-        path.clone_into(
-            &mut self
-                .settings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .path,
-        );
+        self.set(|settings| path.clone_into(&mut settings.path));
         Ok(())
     }
 
     pub(crate) fn set_tree(&self, tree: &Path) {
-        tree.clone_into(
-            &mut self
-                .settings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .tree,
-        );
+        self.set(|settings| tree.clone_into(&mut settings.tree));
+    }
+
+    pub(crate) fn set_environment(&self, environment: Vec<(OsString, OsString)>) {
+        self.set(|settings| settings.environment = environment);
+    }
+
+    pub(crate) fn set_resolver(&self, resolver: Resolver) {
+        self.set(|settings| settings.resolver = Some(resolver));
     }
 }
 
 impl Shared {
-    /// Runs the helper as `PATH -s -k -- NAME` and waits for it (spec: Linux 2.4
-    /// `request_module`). Its environment is 2.4's, and MODFS_TREE.
-    pub(crate) fn request_module(&self, name: &str) -> Result<(), Refusal> {
+    /// Asks for a module: the helper, as `PATH -s -k -- NAME` (spec: Linux 2.4 `request_module`),
+    /// and waits for it, or when there is none who resolves names in this process. The helper's
+    /// environment is 2.4's, MODFS_TREE, and what was set.
+    ///
+    /// # Errors
+    /// ENOENT: there is nobody to ask. ENOMEM: too many requests at once.
+    pub(crate) fn ask_for(&self, name: &str) -> Result<Asked, Refusal> {
         let settings = self.helper.settings();
-        if settings.path.is_empty() {
+        if settings.path.is_empty() && settings.resolver.is_none() {
             let text = format!(
                 "{name}: no helper is set to ask for it: write the path of a modprobe to \
                  kernel/modprobe"
@@ -91,30 +121,58 @@ impl Shared {
             self.log.write(Level::Err, &text);
             return Err(Refusal::new(Errno::ENOMEM, text));
         }
-        let status = Command::new(&settings.path)
-            .args(["-s", "-k", "--", name])
-            .env_clear()
-            .env("HOME", "/")
-            .env("TERM", "linux")
-            .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
-            .env("MODFS_TREE", &settings.tree)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status();
-        let refusal = match status {
-            Ok(status) if status.success() => return Ok(()),
-            Ok(status) => Refusal::new(
-                Errno::ENOENT,
-                format!("{}: {name}: {status}", settings.path),
-            ),
-            Err(error) => {
-                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-                Refusal::new(errno, format!("cannot run {}: {error}", settings.path))
+        let done = match settings.resolver {
+            Some(resolve) if settings.path.is_empty() => {
+                resolve(name).map_err(|why| Refusal::new(Errno::ENOENT, format!("{name}: {why}")))
             }
+            _ => run(&settings, name),
         };
-        self.log
-            .write(Level::Warning, &format!("request_module: {refusal}"));
-        Err(refusal)
+        Ok(match done {
+            Ok(()) => Asked::Granted,
+            Err(refusal) => {
+                let text = format!("request_module: {refusal}");
+                self.log.write(Level::Warning, &text);
+                Asked::Refused(refusal)
+            }
+        })
+    }
+
+    /// As [`Shared::ask_for`], when a refusal is a failure too.
+    pub(crate) fn request_module(&self, name: &str) -> Result<(), Refusal> {
+        match self.ask_for(name)? {
+            Asked::Granted => Ok(()),
+            Asked::Refused(refusal) => Err(refusal),
+        }
+    }
+}
+
+fn run(settings: &Settings, name: &str) -> Result<(), Refusal> {
+    let path = &settings.path;
+    let environment = settings
+        .environment
+        .iter()
+        .map(|(name, value)| (name, value));
+    let status = Command::new(path)
+        .args(["-s", "-k", "--", name])
+        .env_clear()
+        .env("HOME", "/")
+        .env("TERM", "linux")
+        .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
+        .env("MODFS_TREE", &settings.tree)
+        .envs(environment)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            let text = format!("{path}: {name}: {status}");
+            Err(Refusal::new(Errno::ENOENT, text))
+        }
+        Err(error) => {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+            Err(Refusal::new(errno, format!("cannot run {path}: {error}")))
+        }
     }
 }

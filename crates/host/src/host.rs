@@ -15,6 +15,7 @@ use crate::stubs::Stubs;
 use modfs_arena::Arena;
 use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal};
 use modfs_link::Staging;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -67,6 +68,20 @@ impl Shared {
         } else {
             0
         }
+    }
+
+    /// Maps an object and starts it, or leaves nothing behind.
+    pub(crate) fn insert(
+        &self,
+        name: &str,
+        object: Arc<Vec<u8>>,
+        args: &InitArgs,
+    ) -> Result<(), Refusal> {
+        self.map(name, name, object, 0o400)?;
+        self.init(name, name, args).inspect_err(|_| {
+            // Fails only for a module that faulted, which has to stay.
+            let _ = self.unmap(name, name);
+        })
     }
 
     fn export(&self, exports: &[HostExport]) -> Result<(), Refusal> {
@@ -148,6 +163,11 @@ impl Host {
         &self.0
     }
 
+    #[cfg(feature = "autoload")]
+    pub(crate) fn of(shared: Arc<Shared>) -> Host {
+        Host(shared)
+    }
+
     /// The host as the kernel behind a tree.
     pub fn kernel(&self) -> Arc<dyn Kernel> {
         self.0.clone()
@@ -175,11 +195,7 @@ impl Host {
             parameters: parameters.iter().map(ToString::to_string).collect(),
             autoclean: false,
         };
-        self.0.map(name, name, object.into(), 0o400)?;
-        self.0.init(name, name, &args).inspect_err(|_| {
-            // Fails only for a module that faulted, which has to stay.
-            let _ = self.0.unmap(name, name);
-        })
+        self.0.insert(name, object.into(), &args)
     }
 
     /// As [`Host::load`], of a file.
@@ -319,6 +335,20 @@ impl Host {
     /// The file cannot be written.
     pub fn show_to_perf(&self) -> io::Result<()> {
         self.0.watchers.start_perf()
+    }
+
+    /// Who loads the module that a name stands for, or says why not, when no helper is set. A name
+    /// that is asked for while it is being loaded is not to be waited for.
+    pub fn set_resolver(
+        &self,
+        resolver: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.0.helper.set_resolver(Arc::new(resolver));
+    }
+
+    /// Adds to the environment of the helper program.
+    pub fn set_helper_environment(&self, environment: Vec<(OsString, OsString)>) {
+        self.0.helper.set_environment(environment);
     }
 
     /// Tells the helper program, by MODFS_TREE, where this host's modules are shown as files.

@@ -24,6 +24,8 @@
 
 #![deny(unsafe_code)]
 
+#[cfg(feature = "autoload")]
+mod autoload;
 #[allow(unsafe_code)]
 mod call;
 #[allow(unsafe_code)]
@@ -58,6 +60,8 @@ mod stubs;
 #[allow(unsafe_code)]
 mod unwind;
 
+#[cfg(feature = "autoload")]
+pub use autoload::Autoload;
 pub use exports::HostExport;
 pub use host::Host;
 pub use log::{Level, Record};

@@ -6,6 +6,7 @@ use crate::log::Level;
 use crate::procfs::ProcDir;
 use modfs_core::{Errno, Refusal};
 use modfs_tree::{Attr, Kind, ModuleTree, Node, NodeId};
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct ReferenceKernel {
     id: NodeId,
     attr: Attr,
     entries: [(&'static str, Arc<dyn Node>); 3],
+    #[cfg(feature = "autoload")]
+    tree: Arc<ModuleTree>,
 }
 
 impl ReferenceKernel {
@@ -48,6 +51,17 @@ impl ReferenceKernel {
     /// ENAMETOOLONG: longer than 255 bytes.
     pub fn set_helper(&self, path: &str) -> Result<(), Refusal> {
         self.host.kernel().set_helper(path)
+    }
+
+    /// Adds to the environment of the helper program.
+    pub fn set_helper_environment(&self, environment: Vec<(OsString, OsString)>) {
+        self.host.set_helper_environment(environment);
+    }
+
+    /// Resolves names in this process when no helper is set; what is loaded is in the tree.
+    #[cfg(feature = "autoload")]
+    pub fn resolve_names(&self, autoload: crate::Autoload) {
+        self.host.resolve_into(&self.tree, autoload);
     }
 
     /// Tells where it is mounted: the helper gets to know by MODFS_TREE.
@@ -102,15 +116,18 @@ impl ReferenceKernel {
             kmsg: NodeId::fresh(),
             attr,
         };
+        let tree = ModuleTree::new(host.kernel(), uid, gid);
         Arc::new(ReferenceKernel {
             host: host.clone(),
             id: NodeId::fresh(),
             attr,
             entries: [
-                (MODULES, ModuleTree::new(host.kernel(), uid, gid).root()),
+                (MODULES, tree.root()),
                 ("dev", Arc::new(dev)),
                 ("proc", Arc::new(proc)),
             ],
+            #[cfg(feature = "autoload")]
+            tree,
         })
     }
 }

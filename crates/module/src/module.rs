@@ -59,11 +59,11 @@ impl<T: Module> InPlace<T> {
     }
 }
 
-/// Asks the host for a module by name, and returns when the helper has ended.
+/// Asks the host for a module by name, and returns when that has been dealt with. As in Linux 2.4
+/// it is no error when it was refused: look again whether what was wanted is there.
 ///
 /// # Errors
-/// ENOENT: the host has no helper. ENOMEM: too many requests at once. Otherwise why it could not
-/// be run.
+/// ENOENT: the host has nobody to ask. ENOMEM: too many requests at once.
 pub fn request_module(name: &str) -> Result {
     let length = i32::try_from(name.len()).map_err(|_| Errno::EINVAL)?;
     // SAFETY: the format takes a length and as many bytes.

@@ -11,6 +11,7 @@
 
 pub mod command;
 mod control;
+mod insert;
 mod kernel_dir;
 mod module_dir;
 mod module_file;

@@ -127,6 +127,12 @@ pub trait Node: Send + Sync {
         false
     }
 
+    /// Whether any call on it can run for long or run module code, so that the view makes none on
+    /// the thread that serves the others. All of them then time out.
+    fn apart(&self) -> bool {
+        false
+    }
+
     /// Whether a call on it, or on what open returns, is given up after the view's time limit:
     /// the caller then gets ETIMEDOUT while the work goes on. Only for nodes that block; one
     /// that waits for events, as a device does, may take forever.

@@ -12,7 +12,7 @@ pub struct ModuleTree {
     id: NodeId,
     kernel_ids: KernelIds,
     /// In the order they were made; shown the other way round.
-    modules: Mutex<Vec<Arc<ModuleDir>>>,
+    pub(crate) modules: Mutex<Vec<Arc<ModuleDir>>>,
 }
 
 impl ModuleTree {

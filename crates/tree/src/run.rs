@@ -22,14 +22,32 @@ pub(crate) fn run(dir: &Arc<ModuleDir>, caller: &Caller, text: &[u8]) -> Result<
         if caller.is_cancelled() {
             return Err(Errno::EINTR);
         }
-        let (shown, outcome) = match command::parse(line) {
-            Ok(parsed) => run_one(dir, caller, parsed),
-            Err(refusal) => (String::from_utf8_lossy(line).into_owned(), Err(refusal)),
+        let outcome = match command::parse(line) {
+            Ok(parsed) => command(dir, caller, parsed),
+            Err(refusal) => {
+                let outcome = Err(refusal);
+                let shown = String::from_utf8_lossy(line);
+                dir.lock().outcomes.record(&shown, &outcome);
+                outcome
+            }
         };
-        dir.lock().outcomes.record(&shown, &outcome);
         outcome.map_err(|refusal| refusal.errno)?;
     }
     Ok(())
+}
+
+/// Runs one command, and records what came of it.
+///
+/// # Errors
+/// Why it failed.
+pub(crate) fn command(
+    dir: &Arc<ModuleDir>,
+    caller: &Caller,
+    parsed: Parsed,
+) -> Result<(), Refusal> {
+    let (shown, outcome) = run_one(dir, caller, parsed);
+    dir.lock().outcomes.record(&shown, &outcome);
+    outcome
 }
 
 /// Runs one command. Returns it as it is to be shown, with the file it turned out to mean.

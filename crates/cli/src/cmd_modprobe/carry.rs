@@ -5,9 +5,10 @@ use crate::cmd_insmod::{self, InsmodArgs};
 use crate::cmd_rmmod;
 use crate::report::print;
 use crate::tree::Tree;
+use modfs_depot::carry::{Carrier, Target, own_name};
 use modfs_depot::config::When;
-use modfs_depot::probe::{Action, Depot, Found, Reason, Step};
-use std::process::Command;
+use modfs_depot::probe::{Depot, Found, Reason, Step};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What is worked with.
@@ -27,6 +28,36 @@ pub(super) fn removal(depot: &Depot, found: &Found) -> String {
     }
 }
 
+impl Target for Work<'_> {
+    fn is_loaded(&self, module: &str) -> bool {
+        self.tree.is_mapped(module)
+    }
+
+    fn insert(
+        &self,
+        file: &Path,
+        module: &str,
+        parameters: &[String],
+        autoclean: bool,
+    ) -> Result<(), String> {
+        let inserted = cmd_insmod::run(&InsmodArgs {
+            tree: self.args.tree.clone(),
+            autoclean,
+            name: Some(module.to_owned()),
+            file: file.to_owned(),
+            parameters: parameters.to_vec(),
+        });
+        inserted.map_err(|why| match why.strip_prefix("insmod: ERROR: ") {
+            Some(why) => why.to_owned(),
+            None => why,
+        })
+    }
+
+    fn remove(&self, module: &str) -> Result<(), String> {
+        cmd_rmmod::remove(&self.tree, module)
+    }
+}
+
 impl Work<'_> {
     fn say(&self, text: String) {
         if self.dry || self.args.verbose > 0 {
@@ -34,89 +65,36 @@ impl Work<'_> {
         }
     }
 
-    /// Does the steps; when one fails that is required, what was inserted goes again.
-    pub(super) fn insert(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
+    fn carrier(&self) -> Carrier<'_> {
+        Carrier {
+            config: self.depot.config(),
+            autoclean: self.args.autoclean,
+            environment: vec![("MODPROBE_OPTIONS".into(), self.options().into())],
+        }
+    }
+
+    /// Does the steps.
+    pub(super) fn load(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
         let args = self.args;
         if !self.dry && (args.force || args.force_modversion || args.force_vermagic) {
             return Err("a host's tree takes no module by force: build it for this host".into());
         }
-        let mut inserted: Vec<String> = Vec::new();
-        for step in steps {
-            let (name, rest) = own_name(step);
-            if self.tree.is_mapped(&name) {
-                if args.first_time && step.module == found.name {
-                    return Err(format!(
-                        "could not insert '{}': Module already in kernel",
-                        found.name
-                    ));
-                }
-                continue;
-            }
-            self.say(show::lines(step));
-            if self.dry {
-                continue;
-            }
-            match self.step(step, &name, rest) {
-                Ok(()) if matches!(step.action, Action::Insert(_)) => inserted.push(name),
-                Ok(()) => {}
-                Err(_) if !step.required => {}
-                Err(why) => {
-                    for module in inserted.iter().rev() {
-                        // Somebody may use it already; then it stays.
-                        let _ = cmd_rmmod::remove(&self.tree, module);
-                    }
-                    let why = why.strip_prefix("insmod: ERROR: ").unwrap_or(&why);
-                    return Err(why.to_owned());
-                }
-            }
+        let own = steps.iter().find(|step| step.module == found.name);
+        if args.first_time && own.is_some_and(|step| self.is_loaded(&own_name(step).0)) {
+            return Err(format!(
+                "could not insert '{}': Module already in kernel",
+                found.name
+            ));
         }
-        Ok(())
-    }
-
-    /// Does a step of inserting, with the commands before and after it.
-    fn step(&self, step: &Step, name: &str, parameters: Vec<String>) -> Result<(), String> {
-        for command in &step.before {
-            self.shell(command, step)?;
+        if self.dry {
+            let missing = steps
+                .iter()
+                .filter(|step| !self.is_loaded(&own_name(step).0));
+            print(missing.map(show::lines).collect::<String>());
+            return Ok(());
         }
-        match &step.action {
-            Action::Insert(path) => cmd_insmod::run(&InsmodArgs {
-                tree: self.args.tree.clone(),
-                autoclean: self.args.autoclean && !self.depot.config().keeps(&step.module),
-                name: Some(name.to_owned()),
-                file: path.clone(),
-                parameters,
-            })?,
-            Action::Run(command) => self.shell(command, step)?,
-            Action::Builtin | Action::Null => {}
-            Action::Nothing => return Err(format!("there is no file of module {}", step.module)),
-        }
-        for command in &step.after {
-            self.shell(command, step)?;
-        }
-        Ok(())
-    }
-
-    /// Runs a command of the configuration, as kmod does: `$CMDLINE_OPTS` are the options, and a
-    /// modprobe in it gets ours.
-    fn shell(&self, command: &str, step: &Step) -> Result<(), String> {
-        let command = command.replace("$CMDLINE_OPTS", &step.options);
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .arg("-c")
-            .arg(&command)
-            .env("MODPROBE_MODULE", &step.module)
-            .env("MODPROBE_OPTIONS", self.options())
-            .envs(self.depot.config().environment());
-        let status = shell
-            .status()
-            .map_err(|e| format!("cannot run /bin/sh: {e}"))?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(format!(
-                "the command for {} failed ({status}): {command}",
-                step.module
-            )),
-        }
+        self.carrier()
+            .insert(steps, self, |step| self.say(show::lines(step)))
     }
 
     /// `MODPROBE_OPTIONS` for commands.
@@ -138,7 +116,7 @@ impl Work<'_> {
     }
 
     /// Removes a module, and then what it alone needed.
-    pub(super) fn remove(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
+    pub(super) fn unload(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
         let name = &found.name;
         let config = self.depot.config();
         let step = steps.iter().find(|step| step.module == *name);
@@ -148,7 +126,7 @@ impl Work<'_> {
             self.say(format!("remove {command}\n"));
             return match self.dry {
                 true => Ok(()),
-                false => self.shell(command, step),
+                false => self.carrier().shell(command, step),
             };
         }
         if !self.tree.is_mapped(name) {
@@ -167,7 +145,7 @@ impl Work<'_> {
         let run = |commands: Vec<String>| -> Result<(), String> {
             for command in commands {
                 match step {
-                    Some(step) if !self.dry => self.shell(&command, step)?,
+                    Some(step) if !self.dry => self.carrier().shell(&command, step)?,
                     _ => {}
                 }
             }
@@ -232,31 +210,4 @@ impl Work<'_> {
             pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
-}
-
-/// The name that a module is to have in the tree, and its parameters: what is configured can say
-/// `-o NAME`, and other options of 2.4's insmod, which mean nothing here.
-fn own_name(step: &Step) -> (String, Vec<String>) {
-    let mut name = step.module.clone();
-    let mut parameters = words(&step.options);
-    while parameters.first().is_some_and(|word| word.starts_with('-')) {
-        let option = parameters.remove(0);
-        if option == "-o" && !parameters.is_empty() {
-            name = parameters.remove(0);
-        }
-    }
-    (name, parameters)
-}
-
-/// Options as the shell would part them: blanks in double quotes do not.
-fn words(options: &str) -> Vec<String> {
-    let mut quoted = false;
-    let parts = options.split(|c: char| {
-        quoted ^= c == '"';
-        c == ' ' && !quoted
-    });
-    parts
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
 }

@@ -320,7 +320,7 @@ fn carry_out(
         dry,
     };
     match args.removes() {
-        true => work.remove(found, steps),
-        false => work.insert(found, steps),
+        true => work.unload(found, steps),
+        false => work.load(found, steps),
     }
 }

@@ -74,9 +74,10 @@ unsafe extern "C" fn vrequest_module(fmt: *const c_char, list: *mut VaList) -> c
     // No module code runs in here on this thread, so nothing in it can fault, if only the stack
     // is long enough.
     touch_stack();
-    let result = with_current(|host, _| host.request_module(name));
+    let result = with_current(|host, _| host.ask_for(name));
     match result {
-        Some(Ok(())) => 0,
+        // As in 2.4, also when it was refused: whoever asks has to look again in any case.
+        Some(Ok(_)) => 0,
         Some(Err(refusal)) => -refusal.errno.raw(),
         None => -libc::EINVAL,
     }

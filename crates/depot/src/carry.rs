@@ -1,0 +1,234 @@
+//! Carrying out what was decided: modprobe's other half, for whoever can insert and remove.
+
+use crate::config::Config;
+use crate::probe::{Action, Step};
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+/// Where modules are inserted.
+pub trait Target {
+    /// Whether a module is there, whatever its state.
+    fn is_loaded(&self, module: &str) -> bool;
+
+    /// Inserts a module.
+    ///
+    /// # Errors
+    /// Why not, for people; then nothing is left of it.
+    fn insert(
+        &self,
+        file: &Path,
+        module: &str,
+        parameters: &[String],
+        autoclean: bool,
+    ) -> Result<(), String>;
+
+    /// Removes a module that was inserted for one that could not be.
+    ///
+    /// # Errors
+    /// Why it stays.
+    fn remove(&self, module: &str) -> Result<(), String>;
+}
+
+/// Carries steps out.
+#[derive(Debug)]
+pub struct Carrier<'a> {
+    /// What is configured.
+    pub config: &'a Config,
+    /// The modules may be unloaded again once they are not used.
+    pub autoclean: bool,
+    /// For the environment of commands.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Carrier<'_> {
+    /// Does the steps, but for those whose module is there already; when one fails that is
+    /// required, what was inserted goes again. `before` is told of each that is done.
+    ///
+    /// # Errors
+    /// Why the step failed, for people.
+    pub fn insert(
+        &self,
+        steps: &[Step],
+        target: &dyn Target,
+        mut before: impl FnMut(&Step),
+    ) -> Result<(), String> {
+        let mut inserted: Vec<String> = Vec::new();
+        for step in steps {
+            let (module, parameters) = own_name(step);
+            if target.is_loaded(&module) {
+                continue;
+            }
+            before(step);
+            match self.step(step, &module, &parameters, target) {
+                Ok(()) if matches!(step.action, Action::Insert(_)) => inserted.push(module),
+                Ok(()) => {}
+                Err(_) if !step.required => {}
+                Err(why) => {
+                    for module in inserted.iter().rev() {
+                        // Somebody may use it already; then it stays.
+                        let _ = target.remove(module);
+                    }
+                    return Err(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        step: &Step,
+        module: &str,
+        parameters: &[String],
+        target: &dyn Target,
+    ) -> Result<(), String> {
+        for command in &step.before {
+            self.shell(command, step)?;
+        }
+        match &step.action {
+            Action::Insert(path) => {
+                let autoclean = self.autoclean && !self.config.keeps(&step.module);
+                target.insert(path, module, parameters, autoclean)?;
+            }
+            Action::Run(command) => self.shell(command, step)?,
+            Action::Builtin | Action::Null => {}
+            Action::Nothing => return Err(format!("there is no file of module {}", step.module)),
+        }
+        for command in &step.after {
+            self.shell(command, step)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a command of the configuration, as kmod does: `$CMDLINE_OPTS` are the options.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn shell(&self, command: &str, step: &Step) -> Result<(), String> {
+        let command = command.replace("$CMDLINE_OPTS", &step.options);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .arg("-c")
+            .arg(&command)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.config.environment())
+            .env("MODPROBE_MODULE", &step.module);
+        let status = shell
+            .status()
+            .map_err(|e| format!("cannot run /bin/sh: {e}"))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!(
+                "the command for {} failed ({status}): {command}",
+                step.module
+            )),
+        }
+    }
+}
+
+/// The name that a module is to have, and its parameters: what is configured can say `-o NAME`, and
+/// other options of 2.4's insmod, which mean nothing here.
+pub fn own_name(step: &Step) -> (String, Vec<String>) {
+    let mut name = step.module.clone();
+    let mut parameters = words(&step.options);
+    while parameters.first().is_some_and(|word| word.starts_with('-')) {
+        let option = parameters.remove(0);
+        if option == "-o" && !parameters.is_empty() {
+            name = parameters.remove(0);
+        }
+    }
+    (name, parameters)
+}
+
+/// Options as the shell would part them: blanks in double quotes do not.
+fn words(options: &str) -> Vec<String> {
+    let mut quoted = false;
+    let parts = options.split(|c: char| {
+        quoted ^= c == '"';
+        c == ' ' && !quoted
+    });
+    parts
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Reason;
+    use std::cell::RefCell;
+
+    fn step(module: &str, required: bool) -> Step {
+        Step {
+            module: module.into(),
+            action: Action::Insert(format!("/{module}.ko").into()),
+            before: Vec::new(),
+            after: Vec::new(),
+            options: String::new(),
+            required,
+            reason: Reason::Asked,
+        }
+    }
+
+    /// Takes all modules but `bad`.
+    #[derive(Default)]
+    struct Loaded(RefCell<Vec<String>>);
+
+    impl Target for Loaded {
+        fn is_loaded(&self, module: &str) -> bool {
+            self.0.borrow().iter().any(|loaded| loaded == module)
+        }
+
+        fn insert(&self, _: &Path, name: &str, given: &[String], _: bool) -> Result<(), String> {
+            if name == "bad" {
+                return Err("bad".into());
+            }
+            let name = if given.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{name} {}", given.join("|"))
+            };
+            self.0.borrow_mut().push(name);
+            Ok(())
+        }
+
+        fn remove(&self, module: &str) -> Result<(), String> {
+            self.0.borrow_mut().retain(|loaded| loaded != module);
+            Ok(())
+        }
+    }
+
+    fn carried(steps: &[Step], there: &[&str]) -> (Result<(), String>, Vec<String>) {
+        let target = Loaded(RefCell::new(
+            there.iter().map(|m| (*m).to_owned()).collect(),
+        ));
+        let carrier = Carrier {
+            config: &Config::default(),
+            autoclean: false,
+            environment: Vec::new(),
+        };
+        let done = carrier.insert(steps, &target, |_| {});
+        (done, target.0.into_inner())
+    }
+
+    #[test]
+    fn what_was_inserted_for_a_failure_goes_again() {
+        let steps = [step("a", true), step("b", true), step("bad", true)];
+        assert_eq!(
+            carried(&steps, &["a"]),
+            (Err("bad".into()), vec!["a".into()])
+        );
+        let soft = [step("bad", false), step("b", true)];
+        assert_eq!(carried(&soft, &[]), (Ok(()), vec!["b".into()]));
+    }
+
+    #[test]
+    fn options_are_parameters_but_for_a_name() {
+        let mut dummy = step("dummy", true);
+        dummy.options = "-k -o dummy0 x=\"1 2\"  y".into();
+        let wanted = vec!["dummy0 x=\"1 2\"|y".to_owned()];
+        assert_eq!(carried(&[dummy], &[]), (Ok(()), wanted));
+    }
+}

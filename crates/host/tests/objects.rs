@@ -40,12 +40,15 @@ const FURTHER: [&[&str]; 5] = [
     ],
 ];
 
-static HOST_VARIABLE: AtomicI64 = AtomicI64::new(0);
+thread_local! {
+    /// Each test has one of its own: they run at the same time.
+    static HOST_VARIABLE: &'static AtomicI64 = Box::leak(Box::default());
+}
 
 fn world() -> Host {
     let host = host();
     record::export(&host);
-    let variable = (&raw const HOST_VARIABLE).cast();
+    let variable = std::ptr::from_ref(HOST_VARIABLE.with(|v| *v)).cast();
     host.export(&[HostExport::variable("host_variable", variable)])
         .expect("export");
     host
@@ -104,14 +107,15 @@ fn assert_recorded(expected: &[(&str, i64)], what: &str) {
 
 /// The whole life of a module in one host; `what` says how it was built.
 fn lives(host: &Host, object: &[u8], pic: bool, what: &str) {
-    HOST_VARIABLE.store(41, Ordering::Relaxed);
+    HOST_VARIABLE.with(|v| v.store(41, Ordering::Relaxed));
     map(host, "everything", object).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
     let mapped = status(host, "everything").size;
     common::init(host, "everything", &["number=4"])
         .unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
     assert_recorded(&expected(pic), what);
     if pic {
-        assert_eq!(HOST_VARIABLE.load(Ordering::Relaxed), 42, "{what}");
+        let variable = HOST_VARIABLE.with(|v| v.load(Ordering::Relaxed));
+        assert_eq!(variable, 42, "{what}");
     }
     // 8000 bytes each of data and constants, and some code.
     let left = status(host, "everything").size;

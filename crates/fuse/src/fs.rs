@@ -235,8 +235,13 @@ impl Filesystem for ModFs {
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = name.to_owned();
-        let work =
-            move |caller: &Caller, dir: &Arc<dyn Node>| dir.rmdir(caller, known_name(&name)?);
+        let (releases, closed) = (Arc::clone(&self.releases), self.releases.mark());
+        let work = move |caller: &Caller, dir: &Arc<dyn Node>| {
+            if dir.apart() {
+                releases.wait(closed, caller);
+            }
+            dir.rmdir(caller, known_name(&name)?)
+        };
         self.on(req, parent, reply, work, |reply: ReplyEmpty, ()| reply.ok());
     }
 

@@ -114,7 +114,7 @@ impl CSeqFile {
     }
 }
 
-fn peek_words<const N: usize>(address: u64) -> Option<[u64; N]> {
+pub(crate) fn peek_words<const N: usize>(address: u64) -> Option<[u64; N]> {
     let mut words = [0; N];
     for (i, word) in words.iter_mut().enumerate() {
         let mut bytes = [0; 8];

@@ -1,10 +1,11 @@
 //! The host: its module list, its exports, its log, and what modules registered.
 
 use crate::call::Owner;
-use crate::chrdev::Chrdevs;
 use crate::debug::{Shown, Watchers};
+use crate::device::Devices;
 use crate::exports::{self, HostExport};
 use crate::fault;
+use crate::filesystem::Filesystems;
 use crate::helper::Helper;
 use crate::image::Image;
 use crate::locals::Locals;
@@ -44,8 +45,9 @@ pub(crate) struct Shared {
     /// Kept for the modules that jump there.
     stubs: Mutex<Vec<Stubs>>,
     pub(crate) log: Log,
-    pub(crate) chrdevs: Chrdevs,
+    pub(crate) devices: Devices,
     pub(crate) procs: Procs,
+    pub(crate) filesystems: Filesystems,
     pub(crate) helper: Helper,
     pub(crate) locals: Locals,
     pub(crate) watchers: Watchers,
@@ -145,8 +147,9 @@ impl Host {
             modules: Mutex::default(),
             stubs: Mutex::default(),
             log: Log::new(),
-            chrdevs: Chrdevs::default(),
+            devices: Devices::default(),
             procs: Procs::default(),
+            filesystems: Filesystems::default(),
             helper: Helper::default(),
             locals: Locals::default(),
             watchers: Watchers::default(),
@@ -229,9 +232,11 @@ impl Host {
         exited
     }
 
-    /// Stops and unmaps every module that can be, users before what they use. Returns the
+    /// Unmounts the file systems that nobody has open, then stops and unmaps every module that can
+    /// be, users before what they use. Returns the
     /// names of those that could not, with the reasons.
     pub fn unload_all(&self) -> Vec<(String, Refusal)> {
+        self.0.unmount_all();
         loop {
             let names: Vec<String> = {
                 let modules = self.0.modules();

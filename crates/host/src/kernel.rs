@@ -214,9 +214,10 @@ impl Shared {
     fn sweep_registrations(&self, owner: &Arc<Owner>) {
         self.locals.drop_module(self, owner);
         for what in self
-            .chrdevs
+            .devices
             .remove_owner(owner.id)
             .chain(self.procs.remove_owner(owner.id))
+            .chain(self.filesystems.remove_owner(owner.id))
         {
             let text = format!("{}: left {what} registered: taken back", owner.name);
             self.log.write(Level::Warning, &text);

@@ -17,7 +17,7 @@
 //!
 //! # Unsafe code
 //! Module code is entered in `call`, calls back in `exports`, shares structures in `cstruct`, and
-//! its faults are caught in `fault` and its panics in `unwind`; `kernel`, `chrdev`, `procfs` and
+//! its faults are caught in `fault` and its panics in `unwind`; `kernel`, `chrdev`, `blkdev`, `filesystem`, `procfs` and
 //! `locals` call functions that a module gave them. All else is safe Rust. What makes it sound is the contract of [`Host::new`]: a module is trusted as
 //! the program's own code is. Every fault it commits is reported, and survived where that is
 //! sound, but nothing can keep it from writing where it should not.
@@ -27,6 +27,8 @@
 #[cfg(feature = "autoload")]
 mod autoload;
 #[allow(unsafe_code)]
+mod blkdev;
+#[allow(unsafe_code)]
 mod call;
 #[allow(unsafe_code)]
 mod chrdev;
@@ -34,10 +36,13 @@ mod chrdev;
 mod cstruct;
 #[allow(unsafe_code)]
 mod debug;
+mod device;
 #[allow(unsafe_code)]
 mod exports;
 #[allow(unsafe_code)]
 mod fault;
+#[allow(unsafe_code)]
+mod filesystem;
 mod format;
 mod functions;
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! The reference kernel: a host as a tree of files.
 
-use crate::chrdev::DevDir;
+use crate::device::DevDir;
+use crate::filesystem::FsDir;
 use crate::host::Host;
 use crate::log::Level;
 use crate::procfs::ProcDir;
@@ -9,7 +10,7 @@ use modfs_tree::{Attr, Kind, ModuleTree, Node, NodeId};
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The directory of the module tree.
 const MODULES: &str = "modules";
@@ -18,14 +19,15 @@ const MODULES: &str = "modules";
 ///
 /// ```text
 /// modules/   the module tree
-/// dev/       character devices
+/// dev/       devices
 /// proc/      virtual files; kmsg is the log
+/// fs/        file systems: mkdir fs/TYPE/NAME mounts one, rmdir unmounts it
 /// ```
 pub struct ReferenceKernel {
     host: Host,
     id: NodeId,
     attr: Attr,
-    entries: [(&'static str, Arc<dyn Node>); 3],
+    entries: [(&'static str, Arc<dyn Node>); 4],
     #[cfg(feature = "autoload")]
     tree: Arc<ModuleTree>,
 }
@@ -117,6 +119,12 @@ impl ReferenceKernel {
             attr,
         };
         let tree = ModuleTree::new(host.kernel(), uid, gid);
+        let fs = FsDir {
+            host: host.shared().clone(),
+            id: NodeId::fresh(),
+            attr,
+            ids: Mutex::default(),
+        };
         Arc::new(ReferenceKernel {
             host: host.clone(),
             id: NodeId::fresh(),
@@ -125,6 +133,7 @@ impl ReferenceKernel {
                 (MODULES, tree.root()),
                 ("dev", Arc::new(dev)),
                 ("proc", Arc::new(proc)),
+                ("fs", Arc::new(fs)),
             ],
             #[cfg(feature = "autoload")]
             tree,

@@ -8,6 +8,7 @@ macro_rules! headers {
 /// Every header: its path below the include directory, and its text.
 pub const HEADERS: &[(&str, &str)] = headers![
     "asm/uaccess.h",
+    "linux/blkdev.h",
     "linux/compiler.h",
     "linux/delay.h",
     "linux/err.h",
@@ -28,12 +29,14 @@ pub const HEADERS: &[(&str, &str)] = headers![
     "linux/types.h",
     "linux/uaccess.h",
     "linux/vmalloc.h",
+    "modfs/blkdev.h",
     "modfs/chrdev.h",
     "modfs/compiler.h",
     "modfs/delay.h",
     "modfs/err.h",
     "modfs/errno.h",
     "modfs/export.h",
+    "modfs/filesystem.h",
     "modfs/init.h",
     "modfs/kernel.h",
     "modfs/kmod.h",

@@ -1,0 +1,1 @@
+#include <modfs/blkdev.h>

@@ -14,9 +14,11 @@ macro_rules! sources {
 
 const SOURCES: &[(&str, &str)] = sources![
     "src/alloc.rs",
+    "src/blkdev.rs",
     "src/chrdev.rs",
     "src/error.rs",
     "src/export.rs",
+    "src/filesystem.rs",
     "src/lib.rs",
     "src/local.rs",
     "src/module.rs",
@@ -24,6 +26,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "src/param.rs",
     "src/print.rs",
     "src/proc.rs",
+    "src/sync.rs",
     "src/sys.rs",
 ];
 

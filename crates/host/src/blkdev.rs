@@ -15,6 +15,8 @@ const SECTOR: u64 = 512;
 /// `struct block_device_operations` of `modfs/blkdev.h`, as addresses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockOperations {
+    /// Where the module keeps them.
+    address: u64,
     open: u64,
     release: u64,
     read: u64,
@@ -26,6 +28,7 @@ impl BlockOperations {
     pub(crate) fn at(address: u64) -> Option<BlockOperations> {
         let [_owner, open, release, read, write] = peek_words(address)?;
         Some(BlockOperations {
+            address,
             open,
             release,
             read,
@@ -64,6 +67,7 @@ struct CBlockDevice {
     device: u32,
     mode: u32,
     private: u64,
+    operations: u64,
 }
 
 /// A block device that somebody has open: the module is in use until it is dropped.
@@ -128,6 +132,7 @@ impl OpenBlock {
                 device: number,
                 mode: bits.map(|(on, bit)| if on { bit } else { 0 }).sum(),
                 private: 0,
+                operations: operations.address,
             }),
             opened: false,
         }
@@ -235,7 +240,7 @@ mod tests {
 
     #[test]
     fn layout_of_the_header() {
-        assert_eq!(size_of::<CBlockDevice>(), 16);
+        assert_eq!(size_of::<CBlockDevice>(), 24);
         assert_eq!(std::mem::offset_of!(CBlockDevice, private), 8);
     }
 

@@ -1,5 +1,6 @@
 //! Character devices.
 
+use crate::error::length;
 use crate::sys::{self, File, FileOperations, Inode};
 use crate::{Errno, Result};
 use alloc_crate::boxed::Box;
@@ -132,13 +133,6 @@ impl<D: Device> fmt::Debug for Chrdev<D> {
     }
 }
 
-fn returned(result: Result<usize>) -> isize {
-    match result {
-        Ok(length) => isize::try_from(length).unwrap_or(isize::MAX),
-        Err(errno) => -(errno.raw() as isize),
-    }
-}
-
 unsafe extern "C-unwind" fn open<D: Device>(inode: *mut Inode, file: *mut File) -> c_int {
     // SAFETY: the host's promise: both are valid; the operations are those of a `Registered`,
     // of which the registration, that keeps one, is not taken back during an open.
@@ -186,7 +180,7 @@ unsafe extern "C-unwind" fn read<D: Device>(
             (*position).unsigned_abs(),
         )
     };
-    returned(opened.registered.device.read(&opened.open, at, to))
+    length(opened.registered.device.read(&opened.open, at, to))
 }
 
 unsafe extern "C-unwind" fn write<D: Device>(
@@ -203,7 +197,7 @@ unsafe extern "C-unwind" fn write<D: Device>(
             (*position).unsigned_abs(),
         )
     };
-    returned(opened.registered.device.write(&opened.open, at, from))
+    length(opened.registered.device.write(&opened.open, at, from))
 }
 
 unsafe extern "C-unwind" fn release<D: Device>(_inode: *mut Inode, file: *mut File) -> c_int {

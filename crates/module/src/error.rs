@@ -19,8 +19,9 @@ macro_rules! errnos {
 
 errnos! {
     EPERM = 1, ENOENT = 2, EINTR = 4, EIO = 5, ENXIO = 6, E2BIG = 7, EBADF = 9, EAGAIN = 11,
-    ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17, ENODEV = 19, EINVAL = 22,
-    ENOTTY = 25, EFBIG = 27, ENOSPC = 28, ESPIPE = 29, ERANGE = 34, ENOSYS = 38, ENODATA = 61,
+    ENOMEM = 12, EACCES = 13, EFAULT = 14, EBUSY = 16, EEXIST = 17, ENODEV = 19, ENOTDIR = 20,
+    EISDIR = 21, EINVAL = 22, ENOTTY = 25, EFBIG = 27, ENOSPC = 28, ESPIPE = 29, EROFS = 30, ERANGE = 34,
+    ENOSYS = 38, ENOTEMPTY = 39, ENODATA = 61,
     EOPNOTSUPP = 95, ETIMEDOUT = 110,
 }
 
@@ -37,6 +38,22 @@ impl Errno {
         } else {
             Ok(returned)
         }
+    }
+}
+
+/// What a function called by the host returns.
+pub(crate) fn status(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(errno) => -errno.raw(),
+    }
+}
+
+/// As [`status`], with a length.
+pub(crate) fn length(result: Result<usize>) -> isize {
+    match result {
+        Ok(length) => isize::try_from(length).unwrap_or(isize::MAX),
+        Err(errno) => -(errno.raw() as isize),
     }
 }
 

@@ -47,9 +47,11 @@
 extern crate alloc as alloc_crate;
 
 mod alloc;
+pub mod blkdev;
 pub mod chrdev;
 mod error;
 mod export;
+pub mod filesystem;
 mod headers;
 mod local;
 mod module;
@@ -57,6 +59,7 @@ pub mod panicking;
 pub mod param;
 pub mod print;
 pub mod proc;
+pub mod sync;
 pub mod sys;
 
 pub use alloc::HostAlloc;
@@ -67,8 +70,11 @@ pub use module::{InPlace, Module, bytes, request_module};
 
 /// What a module usually needs.
 pub mod prelude {
+    pub use crate::blkdev::{Blkdev, Disk, SECTOR};
     pub use crate::chrdev::{Chrdev, Device, OpenFile};
+    pub use crate::filesystem::{Attr, Change, Entries, FileKind, Filesystem, FsType};
     pub use crate::proc::{ProcFile, Text};
+    pub use crate::sync::Lock;
     pub use crate::{Errno, Module, Result};
     pub use crate::{debug, err, export, host_local, info, module, notice, printk, warn};
     pub use alloc_crate::borrow::ToOwned;

@@ -71,6 +71,78 @@ pub struct FileOperations {
     pub(crate) release: Option<unsafe extern "C-unwind" fn(*mut Inode, *mut File) -> c_int>,
 }
 
+/// `struct block_device`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct BlockDevice {
+    pub(crate) device: u32,
+    pub(crate) mode: u32,
+    pub(crate) private: *mut c_void,
+    pub(crate) operations: *const c_void,
+}
+
+/// `struct block_device_operations`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct BlockOperations {
+    pub(crate) owner: *const ThisModule,
+    pub(crate) open: Option<unsafe extern "C-unwind" fn(*mut BlockDevice) -> c_int>,
+    pub(crate) release: Option<unsafe extern "C-unwind" fn(*mut BlockDevice)>,
+    pub(crate) read:
+        Option<unsafe extern "C-unwind" fn(*mut BlockDevice, *mut u8, u64, u64) -> c_int>,
+    pub(crate) write:
+        Option<unsafe extern "C-unwind" fn(*mut BlockDevice, *const u8, u64, u64) -> c_int>,
+}
+
+/// `struct super_block`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SuperBlock {
+    pub(crate) name: *const c_char,
+    pub(crate) private: *mut c_void,
+}
+
+/// `struct modfs_attr`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawAttr {
+    pub(crate) ino: u64,
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) reserved: u32,
+}
+
+/// `struct file_system_type`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct FileSystemType {
+    pub(crate) owner: *const ThisModule,
+    pub(crate) name: *const c_char,
+    pub(crate) mount: unsafe extern "C-unwind" fn(*mut SuperBlock) -> c_int,
+    pub(crate) umount: unsafe extern "C-unwind" fn(*mut SuperBlock),
+    pub(crate) lookup:
+        unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *const c_char, *mut RawAttr) -> c_int,
+    pub(crate) getattr: unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *mut RawAttr) -> c_int,
+    pub(crate) readdir: unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *mut c_void) -> c_int,
+    pub(crate) create: unsafe extern "C-unwind" fn(
+        *mut SuperBlock,
+        u64,
+        *const c_char,
+        *const RawAttr,
+        *mut RawAttr,
+    ) -> c_int,
+    pub(crate) remove:
+        unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *const c_char, c_int) -> c_int,
+    pub(crate) read:
+        unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *mut u8, usize, i64) -> isize,
+    pub(crate) write:
+        unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *const u8, usize, i64) -> isize,
+    pub(crate) setattr:
+        unsafe extern "C-unwind" fn(*mut SuperBlock, u64, *const RawAttr, u32) -> c_int,
+}
+
 /// `struct seq_file`.
 #[repr(C)]
 #[derive(Debug)]
@@ -108,6 +180,7 @@ unsafe extern "C-unwind" {
         make: unsafe extern "C-unwind" fn() -> *mut c_void,
         free: unsafe extern "C-unwind" fn(*mut c_void),
     ) -> *mut c_void;
+    pub fn msleep(milliseconds: u32);
     pub fn request_module(fmt: *const c_char, ...) -> c_int;
     pub fn register_chrdev(
         major: u32,
@@ -115,6 +188,16 @@ unsafe extern "C-unwind" {
         operations: *const FileOperations,
     ) -> c_int;
     pub fn unregister_chrdev(major: u32, name: *const c_char);
+    pub fn register_blkdev(
+        major: u32,
+        name: *const c_char,
+        operations: *const BlockOperations,
+    ) -> c_int;
+    pub fn unregister_blkdev(major: u32, name: *const c_char);
+    pub fn modfs_set_capacity(major: u32, minor: u32, sectors: u64) -> c_int;
+    pub fn register_filesystem(fs: *const FileSystemType) -> c_int;
+    pub fn unregister_filesystem(fs: *const FileSystemType) -> c_int;
+    pub fn modfs_dir_emit(to: *mut c_void, name: *const c_char, mode: u32) -> bool;
     pub fn modfs_proc_create(
         name: *const c_char,
         mode: u16,

@@ -13,7 +13,9 @@
 
 typedef u64 sector_t;
 
-/* A block device that somebody has open; 16 bytes. */
+struct block_device_operations;
+
+/* A block device that somebody has open; 24 bytes. */
 struct block_device {
 	/* 0 */
 	dev_t bd_dev;
@@ -21,6 +23,8 @@ struct block_device {
 	unsigned int bd_mode;
 	/* 8. The module's own; NULL at first. */
 	void *bd_private;
+	/* 16. What it was registered with. */
+	const struct block_device_operations *bd_ops;
 };
 
 /*

@@ -114,6 +114,50 @@ const CHAPTERS: &[Chapter] = &[
         ],
     ),
     (
+        "Opening a block device that nobody knows brings its module: block-major-1 is an alias of rd.",
+        &[
+            ("grep block ko/modules.alias", OK),
+            (
+                "dd if=ko/hello.ko of=k/dev/b-1-0 bs=512 2>&1 | tail -n 1",
+                OK,
+            ),
+            ("cmp -n 1000 ko/hello.ko k/dev/rd && ls -l k/dev/rd", OK),
+            (
+                "(mkfs.ext4 -q -F k/dev/rd || mkfs.minix k/dev/rd) && echo made",
+                OK,
+            ),
+            ("(exec 3< k/dev/rd; rmmod rd)", REFUSED),
+            ("lsmod | grep rd", OK),
+        ],
+    ),
+    (
+        "Mounting a file system that nobody knows brings its module, this one in Rust.",
+        &[
+            ("ls k/fs; mkdir k/fs/ramfs/scratch", OK),
+            (
+                "cp -r modules k/fs/ramfs/scratch && ls k/fs/ramfs/scratch/modules",
+                OK,
+            ),
+            ("cat k/fs/ramfs/scratch/modules/lib/lib.c | tail -n 3", OK),
+            ("rmmod ramfs", REFUSED),
+            ("mkdir k/fs/nonsense/x", REFUSED),
+            ("rmdir k/fs/ramfs/scratch && modfs log | tail -n 2", OK),
+            ("rmmod -a; rmmod -a; lsmod", OK),
+        ],
+    ),
+    (
+        "modprobe brings what a module needs, and takes it away again.",
+        &[
+            ("modprobe -D guest", OK),
+            (
+                "rmmod guest tally user lib && modprobe guest n=4 && lsmod",
+                OK,
+            ),
+            ("modprobe -r -v guest", OK),
+            ("modprobe user a=40 b=2 && modprobe guest n=3", OK),
+        ],
+    ),
+    (
         "A module that faults is stopped and marked; the host goes on.",
         &[
             ("insmod ko/crash.ko", OK),
@@ -153,7 +197,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), String> {
         let at = scratch.keep();
         say(&format!(
             "\nIt is still running. To go on:\n  cd {0}\n  export MODFS_TREE={0}/k/modules \
-             PATH={0}/bin:$PATH\nTo end it:\n  {1} {0}/k && rm -r {0}\n",
+             MODFS_MODULES={0}/ko PATH={0}/bin:$PATH\nTo end it:\n  {1} {0}/k && rm -r {0}\n",
             at.display(),
             unmount_program()
         ));
@@ -183,7 +227,7 @@ impl Demo {
         let prepare = || -> io::Result<()> {
             let program = std::env::current_exe()?;
             fs::create_dir(at.join("bin"))?;
-            for name in ["modfs", "insmod", "rmmod", "lsmod"] {
+            for name in ["modfs", "insmod", "rmmod", "lsmod", "modprobe", "depmod"] {
                 symlink(&program, at.join("bin").join(name))?;
             }
             fs::create_dir(at.join("ko"))?;
@@ -221,8 +265,10 @@ impl Demo {
             self.go_on()?;
             built.map_err(|e| format!("demo: {e}"))?;
         }
+        heading("Their indexes: who needs whom, and which names lead to which.");
+        self.step("depmod --directory ko && cat ko/modules.dep", OK)?;
         heading("A host: a small kernel in user space, mounted at k.");
-        let started = self.step("modfs host k", OK);
+        let started = self.step("modfs host k --modules ko", OK);
         // Interrupted, it may be there all the same.
         self.mounted = started.is_ok() || cmd_host::is_up(&self.at.join("k"));
         started?;
@@ -263,12 +309,15 @@ impl Demo {
         let mut search = self.at.join("bin").into_os_string();
         search.push(":");
         search.push(path);
+        // Where mkfs is.
+        search.push(":/usr/sbin:/sbin");
         let output = Command::new("sh")
             // Both streams in the order in which they were written.
             .args(["-c", &format!("exec 2>&1\n{typed}")])
             .current_dir(&self.at)
             .env("PATH", search)
             .env("MODFS_TREE", self.at.join("k/modules"))
+            .env("MODFS_MODULES", self.at.join("ko"))
             .stdin(Stdio::null())
             .output()
             .map_err(|e| format!("demo: cannot run sh: {e}"))?;

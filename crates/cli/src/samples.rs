@@ -1,4 +1,4 @@
-//! The sample modules, in the program so that it shows them wherever it is.
+//! The sample modules that the demo uses, in the program so that it shows them wherever it is.
 
 /// A sample: its name, and its files by their paths in its folder.
 pub(crate) struct Sample {
@@ -19,8 +19,8 @@ macro_rules! sample {
     };
 }
 
-/// All samples, each after those it uses.
-pub(crate) const SAMPLES: [Sample; 8] = [
+/// Each after those it uses.
+pub(crate) const SAMPLES: [Sample; 10] = [
     sample!("hello", "hello.c"),
     sample!("echo", "echo.c"),
     sample!("lib", "lib.c"),
@@ -29,4 +29,6 @@ pub(crate) const SAMPLES: [Sample; 8] = [
     sample!("crash", "crash.c"),
     sample!("tally", "Cargo.toml", "src/lib.rs"),
     sample!("guest", "guest.c"),
+    sample!("rd", "rd.c"),
+    sample!("ramfs", "Cargo.toml", "src/lib.rs"),
 ];

@@ -28,7 +28,12 @@ mod version;
 
 /// Loadable modules as files, for any program
 #[derive(Parser, Debug)]
-#[command(name = "modfs", version, arg_required_else_help = true)]
+#[command(
+    name = "modfs",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -152,6 +152,12 @@ pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
 }
 
 fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
+    // What follows the first name are parameters, whatever they look like.
+    if let Some(first) = args.arguments.first()
+        && first.starts_with('-')
+    {
+        return Err(format!("modprobe: ERROR: unknown option {first}. See -h."));
+    }
     if args.show_modversions || args.show_exports {
         let Some(file) = args.arguments.first() else {
             return Err("modprobe: ERROR: missing parameters. See -h.".into());

@@ -456,11 +456,11 @@ impl<P> Modules<P> {
                 0 if users.is_empty() => continue,
                 0 => {}
                 1 => users.push(format!(
-                    "{} is in use once (an open device, or a call under way)",
+                    "{} is in use once (an open device, a mount, or a call under way)",
                     module.name
                 )),
                 n => users.push(format!(
-                    "{} is in use {n} times (open devices, or calls under way)",
+                    "{} is in use {n} times (open devices, mounts, or calls under way)",
                     module.name
                 )),
             }

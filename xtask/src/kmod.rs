@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::time::Instant;
 
 /// Meta packages of the kernels; what they depend on is taken.
-const KERNELS: [&str; 2] = ["linux-image-6.12-amd64", "linux-image-amd64"];
+pub(crate) const KERNELS: [&str; 2] = ["linux-image-6.12-amd64", "linux-image-amd64"];
 const TEXTS: [&str; 5] = ["dep", "alias", "softdep", "symbols", "devname"];
 /// What depmod reads, and does not write.
 const GIVEN: [&str; 3] = [
@@ -24,28 +24,13 @@ const ALIASES: usize = 2000;
 /// How often each depmod is timed.
 const RUNS: usize = 3;
 
-struct Work {
-    dir: PathBuf,
+pub(crate) struct Work {
+    pub(crate) dir: PathBuf,
     modfs: PathBuf,
 }
 
 pub(crate) fn run(root: &Path) -> Result<(), String> {
-    release("modfs-cli")?;
-    let work = Work {
-        dir: root.join("target/kmod"),
-        modfs: root.join("target/release/modfs"),
-    };
-    make_dir(&work.dir)?;
-    for package in ["kmod", "libkmod2"] {
-        work.fetch(package)?;
-    }
-    for tool in ["depmod", "modprobe", "modinfo"] {
-        link(
-            &work.dir.join("kmod/bin/kmod"),
-            &work.dir.join("theirs").join(tool),
-        )?;
-        link(&work.modfs, &work.dir.join("ours").join(tool))?;
-    }
+    let work = Work::prepare(root)?;
     let mut wrong = Vec::new();
     for meta in KERNELS {
         let package = depends(meta)?;
@@ -61,7 +46,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
 }
 
 /// The package that a meta package depends on.
-fn depends(meta: &str) -> Result<String, String> {
+pub(crate) fn depends(meta: &str) -> Result<String, String> {
     let list = output(Command::new("apt-cache").args(["depends", meta]))?;
     let image = |line: &str| {
         let name = line.trim().strip_prefix("Depends: ")?;
@@ -73,8 +58,29 @@ fn depends(meta: &str) -> Result<String, String> {
 }
 
 impl Work {
+    /// Both kinds of tools.
+    pub(crate) fn prepare(root: &Path) -> Result<Work, String> {
+        release("modfs-cli")?;
+        let work = Work {
+            dir: root.join("target/kmod"),
+            modfs: root.join("target/release/modfs"),
+        };
+        make_dir(&work.dir)?;
+        for package in ["kmod", "libkmod2"] {
+            work.fetch(package)?;
+        }
+        for tool in ["depmod", "modprobe", "modinfo"] {
+            link(
+                &work.dir.join("kmod/bin/kmod"),
+                &work.dir.join("theirs").join(tool),
+            )?;
+            link(&work.modfs, &work.dir.join("ours").join(tool))?;
+        }
+        Ok(work)
+    }
+
     /// Unpacks a package into a directory of its name, unless it is there.
-    fn fetch(&self, package: &str) -> Result<(), String> {
+    pub(crate) fn fetch(&self, package: &str) -> Result<(), String> {
         let target = self.dir.join(package);
         if target.exists() {
             return Ok(());
@@ -117,7 +123,7 @@ impl Work {
         Ok(root)
     }
 
-    fn tool(&self, whose: &str, tool: &str) -> Command {
+    pub(crate) fn tool(&self, whose: &str, tool: &str) -> Command {
         let mut command = Command::new(self.dir.join(whose).join(tool));
         command.env(
             "LD_LIBRARY_PATH",
@@ -300,7 +306,7 @@ fn merged(softdeps: &str) -> String {
 }
 
 /// The modules' names as they are typed: of the files in `modules.dep`.
-fn modules(dep: &[u8]) -> Vec<String> {
+pub(crate) fn modules(dep: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(dep);
     let name = |line: &str| {
         let file = line
@@ -335,7 +341,7 @@ fn some_aliases(alias: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn make_dir(path: &Path) -> Result<(), String> {
+pub(crate) fn make_dir(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
@@ -345,7 +351,7 @@ fn link(to: &Path, from: &Path) -> Result<(), String> {
     std::os::unix::fs::symlink(to, from).map_err(|e| format!("{}: {e}", from.display()))
 }
 
-fn entries(path: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn entries(path: &Path) -> Result<Vec<PathBuf>, String> {
     let list = fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(list.flatten().map(|entry| entry.path()).collect())
 }
@@ -357,7 +363,7 @@ fn name(path: &Path) -> String {
         .into_owned()
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let shown = format!("{command:?}");
     let Output {
         status,

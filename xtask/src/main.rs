@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 mod fuzz;
 mod kmod;
 mod tidy;
+mod tools;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
   tidy    check the tree's rules
@@ -20,7 +21,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           compile objects for them to begin with
   bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
           run the benches beside the peers; paste what they print into BENCHMARKS.md
-  kmod    compare depmod and modprobe with Debian's kmod on Debian's trees, from apt";
+  kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt
+  tools   time them beside kmod, on a tree packed by xz, zstd, gzip and not at all";
 
 fn main() -> ExitCode {
     let command = env::args().nth(1).unwrap_or_default();
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
+        "tools" => tools::run(&root()),
+        "measured" => tools::measured(&env::args().skip(2).collect::<Vec<_>>()),
         _ => Err(USAGE.into()),
     };
     match result {

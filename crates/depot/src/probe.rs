@@ -190,6 +190,28 @@ impl From<Vec<Found>> for Answer {
     }
 }
 
+impl Answer {
+    /// Loads what is wanted.
+    ///
+    /// # Errors
+    /// That of the first that failed, when each is wanted; of the last, when none could be loaded.
+    pub fn load<E>(&self, mut load: impl FnMut(&Found) -> Result<(), E>) -> Result<(), E> {
+        let (mut loaded, mut last) = (false, Ok(()));
+        for found in &self.modules {
+            match (self.want, load(found)) {
+                (Want::Each, done) => done?,
+                (Want::First, Ok(())) => return Ok(()),
+                (Want::Any, Ok(())) => loaded = true,
+                (_, failed) => last = failed,
+            }
+        }
+        match loaded {
+            true => Ok(()),
+            false => last,
+        }
+    }
+}
+
 impl Found {
     fn new(name: &str, aliases: &[&str], via: Via) -> Found {
         let other = aliases.iter().filter(|alias| **alias != name);

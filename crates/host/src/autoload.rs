@@ -4,7 +4,7 @@ use crate::host::{Host, Shared};
 use modfs_core::{InitArgs, Refusal};
 use modfs_depot::carry::{Carrier, Target};
 use modfs_depot::config::{Config, Surroundings};
-use modfs_depot::probe::{Answer, Depot, Found, Via, Want};
+use modfs_depot::probe::{Depot, Found, Via};
 use modfs_depot::{Level, Reader};
 use modfs_tree::ModuleTree;
 use std::path::{Path, PathBuf};
@@ -69,25 +69,12 @@ impl Autoload {
 
     fn load(&self, name: &str, into: &Into) -> Result<(), String> {
         let depot = Depot::new(&self.directory, self.config()?);
-        let Answer { modules, want } = depot.find(name).map_err(|e| e.to_string())?;
-        if modules.is_empty() {
+        let answer = depot.find(name).map_err(|e| e.to_string())?;
+        if answer.modules.is_empty() {
             let directory = self.directory.display();
             return Err(format!("Module {name} not found in directory {directory}"));
         }
-        let (mut loaded, mut last) = (false, Ok(()));
-        for found in &modules {
-            let done = load_one(&depot, found, into);
-            match (want, done) {
-                (Want::Each, done) => done?,
-                (Want::First, Ok(())) => return Ok(()),
-                (Want::Any, Ok(())) => loaded = true,
-                (_, failed) => last = failed,
-            }
-        }
-        match loaded {
-            true => Ok(()),
-            false => last,
-        }
+        answer.load(|found| load_one(&depot, found, into))
     }
 }
 

@@ -39,6 +39,37 @@ struct Operations {
     setattr: u64,
 }
 
+impl Operations {
+    /// Copies the structure from a module's memory; `None` when it is not there.
+    fn at(address: u64) -> Option<Operations> {
+        let [_owner, _name, rest @ ..] = peek_words::<12>(address)?;
+        let [
+            mount,
+            umount,
+            lookup,
+            getattr,
+            readdir,
+            create,
+            remove,
+            read,
+            write,
+            setattr,
+        ] = rest;
+        Some(Operations {
+            mount,
+            umount,
+            lookup,
+            getattr,
+            readdir,
+            create,
+            remove,
+            read,
+            write,
+            setattr,
+        })
+    }
+}
+
 /// `struct super_block`.
 #[repr(C)]
 #[derive(Debug)]
@@ -125,21 +156,8 @@ impl Filesystems {
         name: &str,
         address: u64,
     ) -> Result<(), Errno> {
-        let words: [u64; 12] = peek_words(address).ok_or(Errno::EFAULT)?;
-        let [_owner, _name, rest @ ..] = words;
-        let [
-            mount,
-            umount,
-            lookup,
-            getattr,
-            readdir,
-            create,
-            remove,
-            read,
-            write,
-            setattr,
-        ] = rest;
-        if !is_name(name) || name.starts_with('.') || mount == 0 {
+        let operations = Operations::at(address).ok_or(Errno::EFAULT)?;
+        if !is_name(name) || name.starts_with('.') || operations.mount == 0 {
             return Err(Errno::EINVAL);
         }
         let mut tables = self.lock();
@@ -149,18 +167,7 @@ impl Filesystems {
         let new = FsType {
             owner: owner.clone(),
             address,
-            operations: Operations {
-                mount,
-                umount,
-                lookup,
-                getattr,
-                readdir,
-                create,
-                remove,
-                read,
-                write,
-                setattr,
-            },
+            operations,
         };
         tables.types.insert(name.to_owned(), Arc::new(new));
         Ok(())

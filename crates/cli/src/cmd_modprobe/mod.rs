@@ -4,7 +4,7 @@ use crate::configured::ConfiguredArgs;
 use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
-use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via, Want};
+use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -215,24 +215,15 @@ fn one(
         let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
         return Err(fail(missing));
     }
-    let (mut loaded, mut last) = (false, String::new());
-    for found in &answer.modules {
-        if args.show_alias {
-            print(format!("{}\n", found.name));
-            continue;
-        }
-        let done = one_found(args, depot, found, parameters, report, told);
-        match (answer.want, done) {
-            (Want::Each, done) => done?,
-            (Want::First, Ok(())) => return Ok(()),
-            (Want::Any, Ok(())) => loaded = true,
-            (_, Err(why)) => last = why,
-        }
+    if args.show_alias {
+        let names = answer
+            .modules
+            .iter()
+            .map(|found| format!("{}\n", found.name));
+        print(names.collect::<String>());
+        return Ok(());
     }
-    match args.show_alias || loaded || answer.want == Want::Each {
-        true => Ok(()),
-        false => Err(last),
-    }
+    answer.load(|found| one_found(args, depot, found, parameters, report, told))
 }
 
 fn one_found(

@@ -351,3 +351,74 @@ fn a_host_is_configured_by_modules_conf() {
     assert_eq!(kernel.put("kernel/control", "request either2"), Ok(()));
     assert_eq!(kernel.state("hello"), "running");
 }
+
+/// What a module does wrong is an error of who called it, and no more.
+#[test]
+fn a_bad_module_harms_only_its_users() {
+    let mut kernel = kernel(&["badfs", "hello"], &[]);
+    for (typed, why) in [
+        ("mkdir k/fs/badfs/refused", "No space left"),
+        ("mkdir k/fs/badfs/odd", "Invalid argument"),
+        ("mkdir k/fs/badfs/..", "File exists"),
+        ("mkdir k/fs/badfs/rootless", "Input/output error"),
+        ("stat k/fs/badfs/rootless", "No such file"),
+        ("cat k/dev/b-99-1", "No such device or address"),
+        ("dd if=ko/hello.ko of=k/dev/bad", "Read-only file system"),
+        (
+            "dd if=k/dev/bad bs=512 skip=2 count=1",
+            "Input/output error",
+        ),
+    ] {
+        let said = kernel.sh(typed).fails();
+        assert!(said.contains(why), "{typed}: {said}");
+    }
+    kernel.sh("mkdir k/fs/badfs/x").ok();
+    assert_eq!(kernel.sh("ls k/fs/badfs/x").ok(), "good\n");
+    for (typed, why) in [
+        ("stat k/fs/badfs/x/huge", "Input/output error"),
+        ("cat k/fs/badfs/x/long", "Input/output error"),
+        ("cat k/fs/badfs/x/other", "Invalid argument"),
+        (
+            "dd if=ko/hello.ko of=k/fs/badfs/x/file conv=notrunc",
+            "Operation not permitted",
+        ),
+        ("mkdir k/fs/badfs/x/dir", "File exists"),
+        ("rmmod badfs", "is in use"),
+    ] {
+        let said = kernel.sh(typed).fails();
+        assert!(said.contains(why), "{typed}: {said}");
+    }
+    kernel.sh("rmdir k/fs/badfs/x && rmmod badfs").ok();
+    let log = kernel.log();
+    for what in ["file system badfs", "block device 99 bad"] {
+        assert!(
+            log.contains(&format!("badfs: left {what} registered: taken back")),
+            "{log}"
+        );
+    }
+    // It faults, is marked, and can still be unmounted.
+    kernel.sh("mkdir k/fs/badfs/x").ok();
+    let said = kernel.sh("cat k/fs/badfs/x/crash").fails();
+    assert!(said.contains("Input/output error"), "{said}");
+    assert_eq!(kernel.state("badfs"), "faulted");
+    let said = kernel.sh("cat k/dev/bad").fails();
+    assert!(
+        said.contains("No such device") || said.contains("error"),
+        "{said}"
+    );
+    assert!(kernel.sh("ls k/fs/badfs/x").code != Some(0));
+    kernel
+        .sh("rmdir k/fs/badfs/x; mkdir k/fs/badfs/y; insmod ko/hello.ko")
+        .ok();
+    kernel.assert_alive();
+}
+
+#[test]
+fn a_device_that_faults_in_a_read_is_marked() {
+    let mut kernel = kernel(&["badfs"], &[]);
+    kernel.sh("insmod ko/badfs.ko").ok();
+    let said = kernel.sh("dd if=k/dev/bad bs=512 skip=1 count=1").fails();
+    assert!(said.contains("Input/output error"), "{said}");
+    assert_eq!(kernel.state("badfs"), "faulted");
+    kernel.assert_alive();
+}

@@ -242,6 +242,14 @@ impl Shared {
             ids: Mutex::default(),
         });
         mounted.done(fs.operations.mount, [0; 4])?;
+        let root = mounted.getattr(ROOT);
+        if !root.as_ref().is_ok_and(|attr| attr.kind == Kind::Dir) {
+            mounted.umount();
+            let name = &mounted.owner.name;
+            let text = format!("{name}: what it mounts has no root directory");
+            self.log.write(crate::Level::Err, &text);
+            return Err(root.err().unwrap_or(Errno::EIO));
+        }
         let mut tables = self.filesystems.lock();
         if taken(&tables) {
             drop(tables);
@@ -359,6 +367,23 @@ impl Mounted {
         }
     }
 
+    /// What stat(2) shows.
+    ///
+    /// # Errors
+    /// EIO: its size is none. Otherwise what the module says.
+    fn getattr(&self, ino: u64) -> Result<Attr, Errno> {
+        let getattr = self.operations.getattr;
+        let attr = self.attr_by(getattr, |out| [ino, out, 0, 0])?;
+        i64::try_from(attr.size).map_err(|_| Errno::EIO)?;
+        Ok(Attr {
+            kind: kind(attr.mode),
+            mode: attr.mode & 0o7777,
+            uid: attr.uid,
+            gid: attr.gid,
+            size: attr.size,
+        })
+    }
+
     fn node(self: &Arc<Self>, attr: &CAttr) -> Arc<dyn Node> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::new(FsNode {
@@ -422,15 +447,7 @@ impl Node for FsNode {
     }
 
     fn attr(&self) -> Result<Attr, Errno> {
-        let getattr = self.mounted.operations.getattr;
-        let attr = self.mounted.attr_by(getattr, |out| [self.ino, out, 0, 0])?;
-        Ok(Attr {
-            kind: kind(attr.mode),
-            mode: attr.mode & 0o7777,
-            uid: attr.uid,
-            gid: attr.gid,
-            size: attr.size,
-        })
+        self.mounted.getattr(self.ino)
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {

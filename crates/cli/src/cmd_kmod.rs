@@ -113,6 +113,12 @@ impl<'a> Node<'a> {
         let (module, name, device) = (words.next()?, words.next()?, words.next()?);
         let kind = device.chars().next().filter(|kind| "cb".contains(*kind))?;
         let (major, minor) = device[1..].split_once(':')?;
+        // A node below /dev, and one word for who makes it.
+        let is_odd = |c: char| c.is_whitespace() || c.is_control();
+        let leads_out = name.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if leads_out || name.contains(is_odd) {
+            return None;
+        }
         Some(Node {
             module,
             name,

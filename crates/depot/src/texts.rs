@@ -149,6 +149,15 @@ impl Modules {
                 }
             }
             let Some(name) = name else { continue };
+            // Whoever makes the nodes would take it for something else.
+            let is_odd = |b: &u8| b.is_ascii_whitespace() || b.is_ascii_control();
+            if name.iter().any(is_odd) {
+                let name = String::from_utf8_lossy(name).escape_debug().to_string();
+                let module = &module.found.name;
+                let text = format!("Module '{module}' has devname ({name}). Ignoring.");
+                report.report(Level::Error, &text);
+                continue;
+            }
             let Some((kind, major, minor)) = number else {
                 let text = format!(
                     "Module '{}' has devname ({}) but lacks major and minor information. Ignoring.",

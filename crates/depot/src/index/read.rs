@@ -189,13 +189,19 @@ impl Index {
     }
 
     fn below(&self, node: Node, each: &mut dyn FnMut(&[u8], Vec<Value>)) -> Result<(), ReadError> {
-        // A sound file has no more nodes than bytes, and no key is longer than the limit: what
+        // In a sound file each byte is of one node only, and no key is longer than the limit: what
         // points back into itself exceeds one of them.
         let mut left = self.size;
+        let mut pass = |node: &Node| {
+            let values = node.values.iter().map(|value| value.value.len() + 5);
+            let len = node.prefix.len() + node.children.len() * 4 + values.sum::<usize>();
+            left = left.checked_sub((len as u64).max(1)).ok_or(CIRCLE)?;
+            Ok::<(), ReadError>(())
+        };
+        pass(&node)?;
         let mut queue = vec![(Vec::new(), node)];
         while let Some((mut key, mut node)) = queue.pop() {
             key.extend_from_slice(&node.prefix);
-            left = left.checked_sub(1).ok_or(CIRCLE)?;
             if key.len() > KEY_MAX {
                 return Err(CIRCLE);
             }
@@ -207,7 +213,9 @@ impl Index {
             for (byte, place) in children.into_iter().rev() {
                 let mut below = key.clone();
                 below.push(byte);
-                queue.push((below, self.node(place)?));
+                let child = self.node(place)?;
+                pass(&child)?;
+                queue.push((below, child));
             }
         }
         Ok(())

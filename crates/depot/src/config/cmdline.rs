@@ -30,7 +30,9 @@ pub fn parse(text: &str, file: &Path, config: &mut Config) {
         let Some((module, parameter)) = name.split_once('.') else {
             continue;
         };
-        if module.is_empty() || parameter.is_empty() {
+        // A quote that is in a name, or has no end, makes it no parameter of a module.
+        let odd = name.contains('"') || word.matches('"').count() % 2 == 1;
+        if module.is_empty() || parameter.is_empty() || odd {
             continue;
         }
         let add = |config: &mut Config, line: Line| {
@@ -40,11 +42,8 @@ pub fn parse(text: &str, file: &Path, config: &mut Config) {
             });
         };
         if (module, parameter) == ("modprobe", "blacklist") {
-            for name in value
-                .unwrap_or_default()
-                .split(',')
-                .filter(|n| !n.is_empty())
-            {
+            let names = value.unwrap_or_default().trim_matches('"');
+            for name in names.split(',').filter(|n| !n.is_empty()) {
                 add(config, Line::Blacklist(name.replace('-', "_")));
             }
             continue;
@@ -83,7 +82,8 @@ mod tests {
         let mut config = Config::default();
         let text = "root=/dev/sda1 quiet snd-hda-intel.model=a,b usb.x \
                     x.text=\"two words\" \"y.text=two words\" modprobe.blacklist=a-b,,c \
-                    initrd=a.img .z=1 w.=2 -- init.x=1\n";
+                    modprobe.blacklist=\"d,e\" \
+                    initrd=a.img .z=1 w.=2 \"v.w\"=1 -- init.x=1 \"open.x=1\n";
         parse(text, Path::new("/proc/cmdline"), &mut config);
         let told: Vec<String> = config
             .rules
@@ -97,6 +97,8 @@ mod tests {
             "options y text=\"two words\"",
             "blacklist a_b",
             "blacklist c",
+            "blacklist d",
+            "blacklist e",
         ];
         assert_eq!(told, wanted);
     }

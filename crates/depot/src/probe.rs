@@ -54,7 +54,7 @@ pub enum Error {
     #[error("Module {0} not found in directory {dir}", dir = .1.display())]
     NotFound(String, PathBuf),
     /// The configuration does not let it be loaded.
-    #[error("Module {module} is not allowed by {file} line {line}{reason}", file = origin.file.display(), line = origin.line)]
+    #[error("Module {module} is not allowed by {origin}{reason}")]
     Forbidden {
         /// The module.
         module: String,
@@ -66,6 +66,9 @@ pub enum Error {
     /// Names of a modules.conf lead to each other.
     #[error("alias loop detected on {0}")]
     Loop(String),
+    /// What is configured leads from module to module without end.
+    #[error("Too deep recursion in module dependencies of {0}!")]
+    Deep(String),
     /// An index cannot be used.
     #[error(transparent)]
     Index(#[from] IndexProblem),
@@ -178,6 +181,9 @@ pub struct Step {
     pub reason: Reason,
 }
 
+/// Softdeps, and above and below lines, may lead from one module to the next so often; in
+/// modutils it was as much.
+const DEEPEST: usize = 128;
 /// A probe line may lead to another so often.
 const DEEPEST_PROBE: usize = 16;
 
@@ -378,8 +384,7 @@ impl Depot {
                 return Ok(symbols.into());
             }
         }
-        let commands = self.config.install(normal).or(self.config.remove(normal));
-        if let Some((_, origin)) = commands {
+        if let Some(origin) = self.config.commanded(normal) {
             return Ok(vec![found(normal, Via::Command(origin.clone()))].into());
         }
         let own = matching(Which::Alias, Via::Alias)?;
@@ -434,14 +439,18 @@ impl Depot {
                 deps: Vec::new(),
             }));
         };
-        let mut words = line.value.split(|byte| *byte == b' ');
-        let path = words.next().unwrap_or_default();
-        let path = OsStr::from_bytes(path.strip_suffix(b":").unwrap_or(path));
+        // The path may have blanks and colons, but not both together.
+        let line = &line.value;
+        let colon = line.windows(2).position(|pair| pair == b": ");
+        let end = colon.unwrap_or(line.strip_suffix(b":").map_or(line.len(), <[u8]>::len));
+        let path = OsStr::from_bytes(&line[..end]);
+        // Where a directory's name has blanks, the word that ends as a module's file does is it.
         let name = |word: &[u8]| {
-            let file = Path::new(OsStr::from_bytes(word)).file_name();
-            module_name(file.unwrap_or_default())
+            let file = Path::new(OsStr::from_bytes(word)).file_name()?;
+            extension(file).map(|_| module_name(file))
         };
-        let mut deps: Vec<String> = words.filter(|w| !w.is_empty()).map(name).collect();
+        let words = line[end..].split(|byte| *byte == b' ').skip(1);
+        let mut deps: Vec<String> = words.filter_map(name).collect();
         deps.reverse();
         Ok(Some(Entry {
             path: self.directory.join(path),
@@ -474,6 +483,7 @@ impl Depot {
             depot: self,
             steps: Vec::new(),
             visited: HashSet::new(),
+            depth: 0,
             asked: found,
         };
         plan.module(found, true, &Reason::Asked)?;
@@ -487,6 +497,8 @@ struct Plan<'a> {
     steps: Vec<Step>,
     /// By name and alias: what two aliases stand for is listed for each, as kmod does.
     visited: HashSet<(String, Vec<String>)>,
+    /// So many modules lead to the one that is looked at.
+    depth: usize,
     asked: &'a Found,
 }
 
@@ -497,6 +509,16 @@ impl Plan<'_> {
         if !self.visited.insert(key) {
             return Ok(());
         }
+        if self.depth >= DEEPEST {
+            return Err(Error::Deep(self.asked.name.clone()));
+        }
+        self.depth += 1;
+        let done = self.unvisited(found, required, reason);
+        self.depth -= 1;
+        done
+    }
+
+    fn unvisited(&mut self, found: &Found, required: bool, reason: &Reason) -> Result<(), Error> {
         let name = found.name.as_str();
         let config = self.depot.config();
         match found.via {

@@ -15,6 +15,7 @@ pub(crate) use modules_conf::{Chain, End};
 pub use modules_conf::{ConfError, Surroundings};
 
 use crate::glob;
+use std::fmt;
 
 /// What is configured, in the order in which it was read.
 #[derive(Clone, Debug, Default)]
@@ -86,6 +87,16 @@ impl Config {
         })
     }
 
+    /// Where a command is configured for this very name, which so is one that can be asked for. A
+    /// pattern makes none: it would know every name.
+    pub fn commanded(&self, name: &str) -> Option<&Origin> {
+        let found = self.rules.iter().find(|rule| match &rule.line {
+            Line::Install { pattern, .. } | Line::Remove { pattern, .. } => pattern == name,
+            _ => false,
+        });
+        Some(&found?.origin)
+    }
+
     /// What a module wants before and after it: all of its softdep lines together, each module
     /// once.
     pub fn softdeps(&self, module: &str) -> Deps {
@@ -126,6 +137,16 @@ impl Config {
         let mut names = names.iter().chain(limits.flat_map(|(names, _)| names));
         let allowed = names.any(|pattern| is_match(pattern, module));
         (!allowed).then(|| ("no allow line names it".to_owned(), origin))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match self.line {
+            0 => write!(f, "{file}"),
+            line => write!(f, "{file} line {line}"),
+        }
     }
 }
 

@@ -63,11 +63,22 @@ impl Surroundings {
 
 /// Why a modules.conf cannot be used: then none of it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file} line {line}: {why}", file = .file.display())]
+#[error("{}{why}", self.place())]
 pub struct ConfError {
     file: PathBuf,
+    /// 0: it is not of a line.
     line: u32,
     why: String,
+}
+
+impl ConfError {
+    fn place(&self) -> String {
+        match self.line {
+            // Then the reason names the file.
+            0 => String::new(),
+            line => format!("{} line {line}: ", self.file.display()),
+        }
+    }
 }
 
 impl Config {

@@ -32,6 +32,7 @@ mod version;
     name = "modfs",
     version,
     propagate_version = true,
+    args_override_self = true,
     arg_required_else_help = true
 )]
 struct Cli {

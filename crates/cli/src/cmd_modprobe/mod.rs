@@ -85,13 +85,10 @@ pub(crate) struct ModprobeArgs {
     /// Print what is done
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// A module, an alias, or the path of a module file; then its parameters, or with -a further
-    /// modules
-    #[arg(
-        value_name = "NAME",
-        allow_hyphen_values = true,
-        trailing_var_arg = true
-    )]
+    /// A module, an alias, or the path of a module file; then its parameters, or with -a or -r
+    /// further modules
+    // Values with a dash are not allowed for the first: then `-C/FILE` would be one.
+    #[arg(value_name = "NAME", trailing_var_arg = true)]
     arguments: Vec<String>,
 }
 
@@ -152,12 +149,6 @@ pub(crate) fn run(args: &ModprobeArgs) -> Result<(), String> {
 }
 
 fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
-    // What follows the first name are parameters, whatever they look like.
-    if let Some(first) = args.arguments.first()
-        && first.starts_with('-')
-    {
-        return Err(format!("modprobe: ERROR: unknown option {first}. See -h."));
-    }
     if args.show_modversions || args.show_exports {
         let Some(file) = args.arguments.first() else {
             return Err("modprobe: ERROR: missing parameters. See -h.".into());
@@ -241,14 +232,17 @@ fn one_found(
     if (!by_name || args.use_blacklist)
         && let Some(origin) = depot.config().blacklisted(&found.name)
     {
-        let (file, line) = (origin.file.display(), origin.line);
-        let text = format!("{} is blacklisted by {file} line {line}", found.name);
+        let text = format!("{} is blacklisted by {origin}", found.name);
         report.report(Level::Info, &text);
         return Ok(());
     }
     let fail = |error: Error| args.failure(&error.to_string());
     let mut steps = depot.plan(found).map_err(fail)?;
-    for step in steps.iter_mut().filter(|step| step.module == found.name) {
+    for step in &mut steps {
+        if step.module != found.name {
+            add(&mut step.options, &[]);
+            continue;
+        }
         add(&mut step.options, parameters);
         if args.ignore_install && matches!(step.action, Action::Run(_)) {
             let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
@@ -267,7 +261,35 @@ fn one_found(
         print(steps.iter().map(show::lines).collect::<String>());
         return Ok(());
     }
+    if !args.show_depends && is_builtin(depot, found).map_err(fail)? {
+        refuse_builtin(args, depot, found).map_err(|why| args.failure(&why))?;
+    }
     carry_out(args, depot, found, &steps).map_err(|why| args.failure(&why))
+}
+
+fn is_builtin(depot: &Depot, found: &Found) -> Result<bool, Error> {
+    Ok(depot.path(&found.name)?.is_none() && depot.is_builtin(&found.name)?)
+}
+
+/// What is part of the kernel can neither go nor come, unless a command stands for that.
+fn refuse_builtin(args: &ModprobeArgs, depot: &Depot, found: &Found) -> Result<(), String> {
+    let (name, config) = (&found.name, depot.config());
+    let command = match args.removes() {
+        true => config.remove(name),
+        false => config.install(name),
+    };
+    if command.is_some() && !args.ignore_install {
+        return Ok(());
+    }
+    if args.removes() {
+        return Err(format!("Module {name} is builtin."));
+    }
+    match args.first_time {
+        true => Err(format!(
+            "could not insert '{name}': Module already in kernel"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Adds what was given to what is configured; a blank parts the two, as kmod prints them.
@@ -299,6 +321,7 @@ fn carry_out(
     let Some(_) = &args.tree.tree else {
         if dry {
             print(match args.removes() {
+                true if args.ignore_install => format!("rmmod {}\n", found.name),
                 true => carry::removal(depot, found),
                 false => steps.iter().map(show::lines).collect(),
             });

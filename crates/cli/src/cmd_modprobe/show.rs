@@ -2,7 +2,6 @@
 
 use crate::report::print;
 use modfs_depot::Reader;
-use modfs_depot::config::Origin;
 use modfs_depot::probe::{Action, Depot, Found, Reason, Step, Via};
 use modfs_object::ModuleFile;
 use serde::Serialize;
@@ -24,24 +23,20 @@ pub(super) fn lines(step: &Step) -> String {
     hooks("pre-install", &step.before) + &own + &hooks("post-install", &step.after)
 }
 
-fn place(origin: &Origin) -> String {
-    format!("{} line {}", origin.file.display(), origin.line)
-}
-
 /// Why each step is done.
 pub(super) fn explained(found: &Found, steps: &[Step]) -> String {
     let name = found.aliases.first().unwrap_or(&found.name);
     let how = match &found.via {
         Via::Name => "a module".to_owned(),
-        Via::Configured(origin) => format!("{}, by an alias in {}", found.name, place(origin)),
+        Via::Configured(origin) => format!("{}, by an alias in {origin}", found.name),
         Via::Alias => format!("{}, by an alias of its own", found.name),
         Via::Symbol => format!("{}, which exports it", found.name),
-        Via::Command(origin) => format!("a name with a command in {}", place(origin)),
+        Via::Command(origin) => format!("a name with a command in {origin}"),
         Via::Builtin => format!("{}, part of the kernel", found.name),
         Via::File(path) => format!("the file {}", path.display()),
-        Via::Probe(origin) => format!("perhaps {}, by {}", found.name, place(origin)),
-        Via::Off(origin) => format!("nothing: {} says off", place(origin)),
-        Via::Null(origin) => format!("no module: {} says null", place(origin)),
+        Via::Probe(origin) => format!("perhaps {}, by {origin}", found.name),
+        Via::Off(origin) => format!("nothing: {origin} says off"),
+        Via::Null(origin) => format!("no module: {origin} says null"),
     };
     let mut text = format!("{name} is {how}\n");
     for (number, step) in steps.iter().enumerate() {
@@ -61,8 +56,8 @@ pub(super) fn explained(found: &Found, steps: &[Step]) -> String {
         };
         let _ = writeln!(text, "{}. {}: {what}", number + 1, step.module);
         let _ = writeln!(text, "   because {why}");
-        if !step.options.is_empty() {
-            let _ = writeln!(text, "   with {}", step.options);
+        if !step.options.trim_end().is_empty() {
+            let _ = writeln!(text, "   with {}", step.options.trim_end());
         }
         for (when, commands) in [("before", &step.before), ("after", &step.after)] {
             for command in commands {
@@ -114,7 +109,7 @@ impl JsonStep {
             action,
             file,
             command,
-            options: step.options.clone(),
+            options: step.options.trim_end().to_owned(),
             required: step.required,
             reason,
             of,

@@ -69,7 +69,10 @@ impl DepmodArgs {
         for file in rest {
             if !Path::new(file).is_absolute() {
                 let file = file.to_string_lossy();
-                return Err(format!("Bad version passed {file}"));
+                return Err(match version {
+                    Some(_) => format!("{file}: not absolute path."),
+                    None => format!("Bad version passed {file}"),
+                });
             }
         }
         let below = self.moduledir.as_deref();

@@ -18,22 +18,27 @@ impl DirectoryArgs {
     }
 
     /// The directory itself when one is given, else that of a version (the running kernel's when
-    /// none is given) below a root.
+    /// none is given) below a root. It is absolute: what is printed of it, and what is run for a
+    /// module, may be used elsewhere.
     pub(crate) fn of(
         &self,
         root: Option<&Path>,
         below: Option<&Path>,
         version: Option<&str>,
     ) -> Result<PathBuf, String> {
+        let absolute = |path: &Path| {
+            let absolute = std::path::absolute(path);
+            absolute.map_err(|e| format!("{}: {e}", path.display()))
+        };
         if let Some(directory) = &self.directory {
-            return Ok(directory.clone());
+            return absolute(directory);
         }
         let below = below.unwrap_or(Path::new("/lib/modules"));
         let root = root.unwrap_or(Path::new("/"));
         let root = root.join(below.strip_prefix("/").unwrap_or(below));
         match version {
-            Some(version) => Ok(root.join(version)),
-            None => Ok(root.join(running()?)),
+            Some(version) => absolute(&root.join(version)),
+            None => absolute(&root.join(running()?)),
         }
     }
 }

@@ -67,6 +67,12 @@ impl ModinfoArgs {
         let short = chosen.iter().find(|(given, _)| *given);
         short.map(|(_, field)| *field).or(self.field.as_deref())
     }
+
+    /// Whether one field only is printed, and it is one of these.
+    fn is_only(&self, fields: &[&str]) -> bool {
+        let is = |only: &str| fields.iter().any(|field| field.eq_ignore_ascii_case(only));
+        self.only().is_some_and(is)
+    }
 }
 
 /// A module that was found: its name, and what it says.
@@ -86,7 +92,7 @@ pub(crate) fn run(args: &ModinfoArgs) -> Result<(), String> {
     for name in &args.names {
         let found = modules(args, name, &mut depot, &mut reader, &mut errors);
         for module in &found {
-            warn(module);
+            warn(args, module);
             match args.json {
                 true => reports.push(json(module)),
                 false => text(args, module, &mut output),
@@ -114,7 +120,12 @@ fn modules(
     let mut error = |why: String| errors.push(format!("modinfo: ERROR: {why}"));
     let mut of_file = |path: &Path| {
         let name = module_name(path.file_name().unwrap_or_default());
-        match ModuleInfo::of_file(path, reader) {
+        let info = match args.is_only(&["filename"]) {
+            // It need not be read for that.
+            true => Ok(ModuleInfo::of_nothing(path)),
+            false => ModuleInfo::of_file(path, reader),
+        };
+        match info {
             Ok(info) => Ok(Module { name, info }),
             Err(why) => Err(format!(
                 "could not get modinfo from '{name}': {}: {why}",
@@ -157,8 +168,18 @@ fn modules(
         if args.modname && !matches!(found.via, Via::Name | Via::Builtin) {
             continue;
         }
-        let module = match depot.path(&found.name) {
+        let path = match &found.via {
+            Via::File(path) => Ok(Some(path.clone())),
+            _ => depot.path(&found.name),
+        };
+        let builtin = || depot.is_builtin(&found.name);
+        let module = match path {
             Ok(Some(path)) => of_file(&path),
+            // An alias of a module that has gone since depmod ran.
+            Ok(None) if matches!(builtin(), Ok(false)) => Err(format!(
+                "could not get modinfo from '{}': there is no such module",
+                found.name
+            )),
             Ok(None) => ModuleInfo::of_builtin(&found.name, depot.directory())
                 .map(|info| Module {
                     name: found.name.clone(),
@@ -188,19 +209,29 @@ fn modules(
     modules
 }
 
-/// Says what a module's file has that cannot be understood; the rest of it is printed.
-fn warn(module: &Module) {
-    for odd in module.info.parameters().1 {
+/// Says what a module's file has that cannot be understood of what is printed; the rest of it is.
+fn warn(args: &ModinfoArgs, module: &Module) {
+    let all = args.only().is_none();
+    let odd = match all || args.is_only(&["parm"]) {
+        true => module.info.parameters().1,
+        false => Vec::new(),
+    };
+    for odd in odd {
         let odd = String::from_utf8_lossy(odd);
         eprintln!(
             "modinfo: WARNING: {}: parameter \"{odd}\" lacks a ':' after its name",
             module.name
         );
     }
-    if let Some(Err(why)) = &module.info.signer {
+    if let Some(Err(why)) = &module.info.signer
+        && (all || args.is_only(&SIGNED))
+    {
         eprintln!("modinfo: WARNING: {}: {why}", module.name);
     }
 }
+
+/// The fields of a signature.
+const SIGNED: [&str; 5] = ["sig_id", "signer", "sig_key", "sig_hashalgo", "signature"];
 
 /// The fields that are not entries of the modinfo, by name, in kmod's order.
 fn appended(module: &Module) -> Vec<(&'static str, Vec<u8>)> {

@@ -46,6 +46,16 @@ impl ModuleInfo {
         })
     }
 
+    /// A file that is not read: all that is known is where it is.
+    pub fn of_nothing(path: &Path) -> ModuleInfo {
+        ModuleInfo {
+            file: Some(path.to_owned()),
+            entries: Vec::new(),
+            build_id: None,
+            signer: None,
+        }
+    }
+
     /// Looks a module up that is part of the kernel, in `modules.builtin.modinfo` of a version
     /// directory.
     ///

@@ -1,6 +1,6 @@
 //! `lsmod`: what modules there are.
 
-use crate::report::{print, print_json};
+use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
 use serde::Serialize;
@@ -16,6 +16,12 @@ pub(crate) struct LsmodArgs {
     /// Print an array of JSON objects
     #[arg(long)]
     json: bool,
+    /// Write messages to the system's log
+    #[arg(short, long)]
+    syslog: bool,
+    /// Nothing more than without it, as with kmod
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 /// A module that is loaded.
@@ -35,6 +41,16 @@ struct Loaded {
 /// Prints the modules of a tree, or without one those of the running Linux, the newest first, in
 /// kmod's columns; a module that is not running says so.
 pub(crate) fn run(args: &LsmodArgs) -> Result<(), String> {
+    let messages = Messages {
+        tool: "lsmod",
+        quiet: false,
+        verbose: args.verbose,
+        syslog: args.syslog,
+    };
+    list(args).map_err(|text| messages.failure(text))
+}
+
+fn list(args: &LsmodArgs) -> Result<(), String> {
     let error = |e: String| format!("lsmod: ERROR: {e}");
     let loaded = match args.tree.tree {
         Some(_) => of_tree(&Tree::open(&args.tree).map_err(error)?),

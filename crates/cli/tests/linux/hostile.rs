@@ -176,7 +176,7 @@ fn an_index_of_another_kind_or_version() {
         fs::write(&index, bytes).unwrap();
         let said = fails(&modprobe(&root, &["-D", "top"]));
         assert!(
-            said.starts_with("modprobe: FATAL: ")
+            said.contains("modprobe: FATAL: ")
                 && said.contains("modules.dep.bin")
                 && said.contains(why),
             "{said}"
@@ -184,7 +184,7 @@ fn an_index_of_another_kind_or_version() {
         let fixed = ["modinfo", "-b", root.root(), "-k", VERSION, "top"];
         let said = fails(&bounded(&fixed));
         assert!(
-            said.starts_with("modinfo: ERROR: ") && said.contains(why),
+            said.contains("modinfo: ERROR: ") && said.contains(why),
             "{said}"
         );
     }
@@ -199,7 +199,7 @@ fn modules_that_are_no_files() {
     fs::create_dir(root.file("kernel/folder.ko")).unwrap();
     symlink("loop.ko", root.file("kernel/loop.ko")).unwrap();
     symlink("/dev/zero", root.file("kernel/zero.ko")).unwrap();
-    symlink("/nonexistent", root.file("kernel/gone.ko")).unwrap();
+    symlink("nowhere", root.file("kernel/gone.ko")).unwrap();
     let fifo = root.file("kernel/fifo.ko");
     ok(&Command::new("mkfifo").arg(&fifo).output().unwrap());
     let said = fails(&bounded(&["depmod", "-b", root.root(), VERSION]));

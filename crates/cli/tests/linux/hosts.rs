@@ -1,7 +1,7 @@
 //! modprobe with the tree of a host: what it does of what it shows.
 
 use crate::common::{Kernel, need};
-use crate::root::command;
+use crate::root::{command, fails};
 
 /// A host beside a directory of modules with indexes.
 fn kernel(modules: &[&'static str]) -> Kernel {
@@ -282,7 +282,7 @@ fn by_modules_conf_the_first_that_can_be_loaded_is() {
 
 #[test]
 fn a_tree_that_is_none() {
-    let said = command("modprobe", &["--tree", "/nonexistent", "-n", "x"]);
-    let said = crate::root::fails(&{ said }.output().unwrap());
+    let mut modprobe = command("modprobe", &["--tree", "/nonexistent", "-n", "x"]);
+    let said = fails(&modprobe.output().unwrap());
     assert!(said.starts_with("modprobe: FATAL: "), "{said}");
 }

@@ -1,5 +1,6 @@
 //! `depmod`: makes the indexes of a directory of modules.
 
+use crate::progress::Progress;
 use crate::report::{Messages, print};
 use crate::version::DirectoryArgs;
 use clap::Args;
@@ -39,6 +40,12 @@ pub(crate) struct DepmodArgs {
     /// Report symbols that nobody exports; needs -E or -F
     #[arg(short, long)]
     errsyms: bool,
+    /// With what every symbol begins in these files and in modules; it is no part of its name
+    #[arg(short = 'P', long, value_name = "CHARACTER", value_parser = one_byte)]
+    symbol_prefix: Option<u8>,
+    /// Report aliases that a module has twice, and symbols that several modules export
+    #[arg(short, long)]
+    warn: bool,
     /// Read this file or directory in place of the usual ones; can be given several times
     #[arg(short = 'C', long, value_name = "PATH")]
     config: Vec<PathBuf>,
@@ -57,7 +64,7 @@ pub(crate) struct DepmodArgs {
 }
 
 impl DepmodArgs {
-    fn options(&self, report: &Messages) -> Result<Options, String> {
+    fn options(&self, report: &dyn Report) -> Result<Options, String> {
         let mut rest = &self.arguments[..];
         let version = match rest.first().and_then(|first| first.to_str()) {
             Some(first) if is_version(first) => {
@@ -81,9 +88,10 @@ impl DepmodArgs {
             Some(root) => Some(DirectoryArgs::default().of(Some(root), below, version)?),
             None => None,
         };
+        let prefix = self.symbol_prefix;
         let kernel = match (&self.symvers, &self.filesyms) {
-            (Some(file), _) => Some(KernelSymbols::of_symvers(&read(file)?)),
-            (None, Some(file)) => Some(KernelSymbols::of_system_map(&read(file)?)),
+            (Some(file), _) => Some(KernelSymbols::of_symvers(&read(file)?, prefix)),
+            (None, Some(file)) => Some(KernelSymbols::of_system_map(&read(file)?, prefix)),
             (None, None) => None,
         };
         if self.errsyms && kernel.is_none() {
@@ -97,9 +105,18 @@ impl DepmodArgs {
             directory,
             output,
             rebuild: self.rebuild,
+            prefix,
+            duplicates: self.warn,
             files: rest.iter().map(PathBuf::from).collect(),
             unresolved: self.errsyms,
         })
+    }
+}
+
+fn one_byte(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err("-P only takes a single char".to_owned()),
     }
 }
 
@@ -120,18 +137,23 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// Makes the indexes.
 pub(crate) fn run(args: &DepmodArgs) -> Result<(), String> {
     let fail = |text: String| format!("depmod: ERROR: {text}");
-    let report = Messages {
+    let messages = Messages {
         tool: "depmod",
         quiet: false,
         verbose: args.verbose,
         syslog: false,
     };
+    let report = Progress::new(&messages, !args.show);
     let options = args.options(&report).map_err(fail)?;
+    // What is read must not be older than what another run has read that ends before this one.
+    let _turn = (!args.show).then(|| depmod::take_turn(&options, &report));
     let up_to_date = || depmod::is_up_to_date(&options, &report);
     if args.quick && up_to_date().map_err(|e| fail(e.to_string()))? {
         return Ok(());
     }
-    let made = depmod::make(&options, &report).map_err(|e| fail(e.to_string()))?;
+    let made = depmod::make(&options, &report);
+    report.hide();
+    let made = made.map_err(|e| fail(e.to_string()))?;
     if args.show {
         for (name, bytes) in &made.indexes {
             if !name.ends_with(".bin") && !name.ends_with(".cache") {

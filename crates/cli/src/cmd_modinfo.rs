@@ -1,6 +1,6 @@
 //! `modinfo`: what modules say of themselves.
 
-use crate::report::{print, print_json};
+use crate::report::{Messages, print, print_json};
 use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::config::Config;
@@ -75,6 +75,13 @@ impl ModinfoArgs {
     }
 }
 
+const MESSAGES: Messages = Messages {
+    tool: "modinfo",
+    quiet: false,
+    verbose: false,
+    syslog: false,
+};
+
 /// A module that was found: its name, and what it says.
 struct Module {
     name: String,
@@ -143,7 +150,10 @@ fn modules(
         None => {
             let (root, version) = (args.basedir.as_deref(), args.set_version.as_deref());
             match args.directory.of(root, None, version) {
-                Ok(directory) => depot.insert(Depot::new(&directory, Config::default())),
+                Ok(directory) => {
+                    modfs_depot::warn_if_mixed(&directory, &MESSAGES);
+                    depot.insert(Depot::new(&directory, Config::default()))
+                }
                 Err(why) => {
                     error(why);
                     return Vec::new();

@@ -59,6 +59,7 @@ impl ConfiguredArgs {
         {
             config::parse_command_line(&text, cmdline, &mut config);
         }
+        modfs_depot::warn_if_mixed(&directory, report);
         Ok(Depot::new(&directory, config))
     }
 

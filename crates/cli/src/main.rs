@@ -21,6 +21,7 @@ mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
 mod configured;
+mod progress;
 mod report;
 mod samples;
 mod tree;

@@ -2,174 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::ffi::OsStr;
+mod common;
+
+use common::{Root, VERSION, fails, ok, pack, three};
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-const MODFS: &str = env!("CARGO_BIN_EXE_modfs");
-const VERSION: &str = "6.1.0-test";
-
-/// A root directory with modules.
-struct Root {
-    dir: TempDir,
-}
-
-impl Root {
-    fn new() -> Root {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root { dir };
-        for file in [
-            "modules.order",
-            "modules.builtin",
-            "modules.builtin.modinfo",
-        ] {
-            root.write(file, b"");
-        }
-        fs::create_dir_all(root.path("etc")).unwrap();
-        root
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// A file of the version directory.
-    fn file(&self, name: &str) -> PathBuf {
-        self.path("lib/modules").join(VERSION).join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.file(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    fn read(&self, name: &str) -> String {
-        String::from_utf8(fs::read(self.file(name)).unwrap()).unwrap()
-    }
-
-    /// A module at a path, which exports and imports symbols and says things of itself.
-    fn module(&self, path: &str, exports: &[&str], imports: &[&str], info: &[&str]) -> PathBuf {
-        let mut text = String::new();
-        for name in exports {
-            text += &format!(
-                "void {name}(void) {{}}\n\
-                 __asm__(\".section __ksymtab,\\\"a\\\"\\n__ksymtab_{name}: .quad {name}\\n\
-                 .previous\");\n"
-            );
-        }
-        for name in imports {
-            text += &format!("extern void {name}(void);\nvoid *use_{name} = (void *){name};\n");
-        }
-        for (number, line) in info.iter().enumerate() {
-            text += &format!(
-                "static const char info_{number}[] \
-                 __attribute__((section(\".modinfo\"), used)) = \"{line}\";\n"
-            );
-        }
-        let source = self.path("module.c");
-        fs::write(&source, text).unwrap();
-        let object = self.file(path);
-        fs::create_dir_all(object.parent().unwrap()).unwrap();
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-c", "-w", "-o"]).arg(&object).arg(&source);
-        ok(&gcc.output().expect("this test needs gcc"));
-        object
-    }
-
-    fn tool(&self, tool: &str, arguments: &[&str]) -> Output {
-        let mut command = Command::new(MODFS);
-        command.arg(tool).args(arguments);
-        for name in ["MODFS_TREE", "MODFS_MODULES", "MODPROBE_OPTIONS"] {
-            command.env_remove(name);
-        }
-        command.output().unwrap()
-    }
-
-    fn depmod(&self, arguments: &[&str]) -> Output {
-        let root = self.dir.path().to_str().unwrap();
-        self.tool("depmod", &[&["-b", root, VERSION], arguments].concat())
-    }
-
-    fn modprobe(&self, arguments: &[&str]) -> Output {
-        let root = self.dir.path().to_str().unwrap();
-        let config = self.path("etc");
-        let fixed = ["-d", root, "-S", VERSION, "-C", config.to_str().unwrap()];
-        self.tool("modprobe", &[&fixed[..], arguments].concat())
-    }
-
-    /// What modprobe prints, without the path of the version directory.
-    fn planned(&self, arguments: &[&str]) -> String {
-        let directory = format!("{}/", self.file("").display());
-        ok(&self.modprobe(arguments)).replace(&directory.replace("//", "/"), "")
-    }
-
-    fn configure(&self, text: &str) {
-        fs::write(self.path("etc/test.conf"), text).unwrap();
-    }
-}
-
-fn ok(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// What a tool that fails with 1 says.
-fn fails(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(!said.contains("panicked"), "{said}");
-    said
-}
-
-/// Packs a file; the plain one goes.
-fn pack(tool: &str, file: &Path) {
-    let mut command = Command::new(tool);
-    command.args([OsStr::new("-q"), OsStr::new("-f"), file.as_os_str()]);
-    let status = command.status();
-    assert!(
-        status
-            .unwrap_or_else(|e| panic!("this test needs {tool}: {e}"))
-            .success()
-    );
-    // zstd keeps it.
-    let _ = fs::remove_file(file);
-}
-
-/// base <- middle <- top, each with things to say.
-fn three() -> Root {
-    let root = Root::new();
-    root.module(
-        "kernel/base.ko",
-        &["base_f", "base_g"],
-        &["printk"],
-        &["alias=pci:v*d1*"],
-    );
-    root.module(
-        "kernel/sub/mid-dle.ko",
-        &["mid_f"],
-        &["base_f"],
-        &["softdep=pre: soft"],
-    );
-    root.module(
-        "kernel/top.ko",
-        &[],
-        &["mid_f", "base_g"],
-        &["alias=usb:*", "weakdep=base"],
-    );
-    root.module(
-        "kernel/soft.ko",
-        &[],
-        &[],
-        &["alias=devname:soft", "alias=char-major-10-7"],
-    );
-    root
-}
+use std::os::unix::fs::MetadataExt;
 
 #[test]
 fn the_texts_of_depmod() {
@@ -263,6 +100,9 @@ fn an_unchanged_module_is_not_read_again() {
         ok(&output);
         String::from_utf8(output.stderr).unwrap()
     };
+    // What changed less than a tick of the kernel ago is read again.
+    let settle = || std::thread::sleep(std::time::Duration::from_millis(40));
+    settle();
     assert_eq!(told(&[]), "depmod: 4 modules, 4 of them read\n");
     let before = root.read("modules.dep");
     let cache = root.file("modules.modfs.cache");
@@ -274,6 +114,7 @@ fn an_unchanged_module_is_not_read_again() {
     );
     // A module that changes is.
     root.module("kernel/base.ko", &["base_f"], &[], &[]);
+    settle();
     assert_eq!(told(&[]), "depmod: 4 modules, 1 of them read\n");
     assert!(!root.read("modules.symbols").contains("base_g"));
     // A damaged cache is as none.
@@ -379,158 +220,112 @@ fn depmod_checks_against_the_kernel() {
 }
 
 #[test]
+fn symbols_with_what_all_begin_with_on_some_machines() {
+    let root = Root::new();
+    root.module("kernel/a.ko", &["_fa", "fb"], &["printk", "_other"], &[]);
+    root.module("kernel/b.ko", &[], &["fa", "_fb"], &[]);
+    let map = root.path("System.map");
+    fs::write(&map, "0 r ___ksymtab_printk\n0 r __ksymtab__other\n").unwrap();
+    let arguments = ["-e", "-F", map.to_str().unwrap()];
+    let told = |more: &[&str]| {
+        let output = root.depmod(&[&arguments[..], more].concat());
+        ok(&output);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let mut lines: Vec<_> = said
+            .lines()
+            .map(|line| line.rsplit('/').next().unwrap().to_owned())
+            .collect();
+        lines.sort();
+        lines
+    };
+    let needs = |what: &str| format!("{} needs unknown symbol {}", &what[..4], &what[5..]);
+    assert_eq!(told(&[]), ["a.ko printk", "b.ko _fb", "b.ko fa"].map(needs));
+    assert_eq!(told(&["-P", "_"]), ["a.ko _other"].map(needs));
+    assert!(root.read("modules.dep").contains("b.ko: kernel/a.ko\n"));
+    assert!(root.read("modules.symbols").contains("alias symbol:fa a\n"));
+    assert_eq!(told(&["--symbol-prefix=_"]), ["a.ko _other"].map(needs));
+    assert!(fails(&root.depmod(&["-P", "ab"])).contains("-P only takes a single char"));
+}
+
+#[test]
+fn duplicates_are_told_when_asked_for() {
+    let root = Root::new();
+    let info = ["alias=x:*", "alias=y", "alias=x:*"];
+    root.module("kernel/a.ko", &["fa"], &[], &info);
+    root.module("kernel/b.ko", &["fa"], &[], &["alias=x:*"]);
+    for option in ["-w", "--warn"] {
+        let output = root.depmod(&[option]);
+        ok(&output);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let alias = "depmod: WARNING: duplicate module alias:\nx:* a\n";
+        let symbol = "depmod: WARNING: duplicate symbol fa: exported by ";
+        assert!(said.contains(alias) && said.contains(symbol), "{said}");
+        assert_eq!(said.lines().count(), 3, "{said}");
+    }
+    let output = root.depmod(&[]);
+    ok(&output);
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn every_option_of_kmods_depmod_is_known() {
+    let root = three();
+    let empty = root.path("empty");
+    fs::write(&empty, "").unwrap();
+    let empty = empty.to_str().unwrap();
+    let to = root.path("to");
+    let to = to.to_str().unwrap();
+    let options: &[&[&str]] = &[
+        &["-a"],
+        &["--all"],
+        &["-A"],
+        &["--quick"],
+        &["-e", "-E", empty],
+        &["--errsyms", "--symvers", empty],
+        &["-F", empty],
+        &["--filesyms", empty],
+        &["-m", "/lib/modules"],
+        &["--moduledir=/lib/modules"],
+        &["-o", to],
+        &["--outdir", to],
+        &["-C", empty],
+        &["--config", empty, "--config", empty],
+        &["-v"],
+        &["--verbose"],
+        &["-n"],
+        &["--show"],
+        &["--dry-run"],
+        &["-P", "_"],
+        &["-w"],
+    ];
+    for options in options {
+        ok(&root.depmod(options));
+    }
+    for (option, begin) in [
+        ("-h", "Make the indexes"),
+        ("--help", "Make the indexes"),
+        ("-V", "modfs"),
+        ("--version", "modfs"),
+    ] {
+        let shown = ok(&root.tool("depmod", &[option]));
+        assert!(shown.starts_with(begin), "{shown}");
+    }
+    let dir = root.path("");
+    ok(&root.tool("depmod", &["--basedir", dir.to_str().unwrap(), VERSION]));
+}
+
+#[test]
 fn a_quick_depmod_does_nothing_when_nothing_is_newer() {
     let root = three();
     ok(&root.depmod(&["-A"]));
-    fs::write(root.file("modules.alias"), "kept").unwrap();
+    let written = || fs::metadata(root.file("modules.alias")).unwrap().ino();
+    let before = written();
     ok(&root.depmod(&["-A"]));
-    assert_eq!(root.read("modules.alias"), "kept");
+    assert_eq!(written(), before);
     std::thread::sleep(std::time::Duration::from_millis(20));
     root.module("kernel/new.ko", &[], &[], &[]);
     ok(&root.depmod(&["-A"]));
     assert!(root.read("modules.dep").contains("new.ko"));
-}
-
-#[test]
-fn what_is_damaged_is_named_and_left_out() {
-    let root = three();
-    let cases: [(&str, &[u8], &str); 5] = [
-        ("kernel/empty.ko", b"", "truncated: 0 bytes"),
-        (
-            "kernel/text.ko",
-            b"#!/bin/sh\necho a module\n",
-            "not an ELF object",
-        ),
-        (
-            "kernel/cut-x.ko.xz",
-            b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0",
-            "xz data ends too early",
-        ),
-        (
-            "kernel/cut-s.ko.zst",
-            b"\x28\xb5\x2f\xfd\x04\x58",
-            "zstd data ends too early",
-        ),
-        (
-            "kernel/cut-g.ko.gz",
-            b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\xff\xff\xff\xff\xff\xff\xff\x3f",
-            "gzip",
-        ),
-    ];
-    for (name, bytes, _) in &cases {
-        root.write(name, bytes);
-    }
-    let whole = fs::read(root.file("kernel/base.ko")).unwrap();
-    root.write("kernel/half.ko", &whole[..whole.len() / 2]);
-    fs::create_dir_all(root.file("kernel/folder.ko")).unwrap();
-    symlink("nowhere", root.file("kernel/gone.ko")).unwrap();
-    symlink("..", root.file("kernel/sub/loop")).unwrap();
-    let fifo = root.file("kernel/fifo.ko");
-    ok(&Command::new("mkfifo").arg(&fifo).output().unwrap());
-    let said = fails(&root.depmod(&[]));
-    for (name, _, why) in &cases {
-        let line = said.lines().find(|line| line.contains(name));
-        assert!(
-            line.is_some_and(|line| line.contains(why)),
-            "{name}: {said}"
-        );
-    }
-    for name in ["half.ko", "gone.ko", "fifo.ko"] {
-        assert!(said.contains(name), "{name}: {said}");
-    }
-    // All the rest is there.
-    let dep = root.read("modules.dep");
-    assert!(
-        dep.contains("kernel/top.ko: kernel/sub/mid-dle.ko kernel/base.ko\n"),
-        "{dep}"
-    );
-    assert_eq!(dep.lines().count(), 4, "{dep}");
-}
-
-#[test]
-fn modules_that_need_each_other_are_told_and_nothing_is_written() {
-    let root = Root::new();
-    root.module("kernel/a.ko", &["fa"], &["fb"], &[]);
-    root.module("kernel/b.ko", &["fb"], &["fa"], &[]);
-    root.module("kernel/c.ko", &[], &[], &[]);
-    let said = fails(&root.depmod(&[]));
-    assert!(said.contains("depmod: ERROR: Cycle detected: "), "{said}");
-    assert!(
-        said.contains("Found 2 modules in dependency cycles!"),
-        "{said}"
-    );
-    assert!(!root.file("modules.dep").exists());
-}
-
-/// Needs root, to mount a file system that is full.
-#[test]
-fn without_space_the_old_indexes_stay() {
-    let root = three();
-    let small = root.path("small");
-    fs::create_dir_all(&small).unwrap();
-    let mut mount = Command::new("mount");
-    mount
-        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
-        .arg(&small);
-    let mounted = mount.output().unwrap();
-    assert!(
-        mounted.status.success(),
-        "this test needs root: {}",
-        String::from_utf8_lossy(&mounted.stderr)
-    );
-    let output = small.join("lib/modules").join(VERSION);
-    fs::create_dir_all(&output).unwrap();
-    let to = small.to_str().unwrap();
-    ok(&root.depmod(&["-o", to]));
-    let before = fs::read(output.join("modules.dep")).unwrap();
-    root.module("kernel/more.ko", &[], &[], &["alias=more"]);
-    fs::write(small.join("fill"), vec![0; 1 << 20]).unwrap_err();
-    let said = fails(&root.depmod(&["-o", to]));
-    let after = fs::read(output.join("modules.dep")).unwrap();
-    let left: Vec<_> = fs::read_dir(&output)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with('.'))
-        .collect();
-    ok(&Command::new("umount").arg(&small).output().unwrap());
-    assert!(said.contains("No space left on device"), "{said}");
-    assert_eq!(before, after);
-    assert_eq!(left, [""; 0], "temporary files are left");
-}
-
-/// Killed at any moment, each index is whole, old or new.
-#[test]
-fn killed_midway_each_index_is_whole() {
-    let root = three();
-    ok(&root.depmod(&[]));
-    let names = [
-        "modules.dep",
-        "modules.dep.bin",
-        "modules.alias",
-        "modules.symbols.bin",
-    ];
-    let read = || names.map(|name| fs::read(root.file(name)).unwrap());
-    let old = read();
-    root.module("kernel/more.ko", &["more_f"], &["base_f"], &["alias=more"]);
-    let new_dir = root.path("new/lib/modules").join(VERSION);
-    fs::create_dir_all(&new_dir).unwrap();
-    ok(&root.depmod(&["-o", root.path("new").to_str().unwrap()]));
-    let new = names.map(|name| fs::read(new_dir.join(name)).unwrap());
-    for delay in 0..60u64 {
-        let mut command = Command::new(MODFS);
-        command
-            .args(["depmod", "--rebuild", "-b"])
-            .arg(root.dir.path())
-            .arg(VERSION);
-        let mut child = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_micros(delay * 250));
-        // It may have ended already.
-        let _ = child.kill();
-        child.wait().unwrap();
-        for ((now, old), new) in read().iter().zip(&old).zip(&new) {
-            assert!(now == old || now == new, "after {delay}");
-        }
-    }
 }
 
 #[test]

@@ -20,6 +20,9 @@ const MAGIC: &[u8; 16] = b"modfs depmod 1\n\0";
 pub(crate) struct Stamp([u64; 7]);
 
 impl Stamp {
+    /// That of no file.
+    pub(crate) const UNKNOWN: Stamp = Stamp([u64::MAX; 7]);
+
     pub(crate) fn of(metadata: &Metadata) -> Stamp {
         Stamp([
             metadata.dev(),

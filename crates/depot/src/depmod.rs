@@ -4,16 +4,20 @@ use crate::cache::{self, Cache, Stamp};
 use crate::deps::Deps;
 use crate::facts::{Facts, Names, Strings};
 use crate::index::IndexError;
+pub use crate::store::Turn;
 use crate::store::{self, StoreError};
 use crate::texts::{self, Module, Modules};
 use crate::walk::{self, Found};
-use crate::{KernelSymbols, Level, Report, order};
+use crate::{KernelSymbols, Level, Report, kernel, mark, order};
 use crate::{ReadError, Reader};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// What is to be done.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +36,10 @@ pub struct Options {
     pub unresolved: bool,
     /// Report imports whose checksum is not the kernel's.
     pub versions: bool,
+    /// With what every symbol begins on this machine; it is no part of a symbol's name.
+    pub prefix: Option<u8>,
+    /// Report aliases that a module has twice, and symbols that several modules export.
+    pub duplicates: bool,
     /// Read every file again, even if it has not changed since the last run.
     pub rebuild: bool,
 }
@@ -57,7 +65,7 @@ pub enum Error {
     /// An index has no room for all there is.
     #[error("{0}: {1}")]
     Index(&'static str, IndexError),
-    /// A file cannot be written; the old ones are as they were.
+    /// A file cannot be written. When it cannot be replaced, those before it may have been.
     #[error("could not write {0}")]
     Store(String),
 }
@@ -79,15 +87,30 @@ pub struct Made {
     pub sound: bool,
 }
 
-/// Whether the indexes are newer than every module.
+/// Waits until no other depmod makes the indexes of this directory, and keeps others waiting while
+/// what is returned is there.
+pub fn take_turn(options: &Options, report: &dyn Report) -> Turn {
+    let turn = Turn::take(options.output(), report);
+    if mark::set(options.output()) == mark::Set::Mixed {
+        let text = "the last run was ended midway: its indexes do not belong together";
+        report.report(Level::Info, text);
+    }
+    turn
+}
+
+/// Whether the indexes are all there, of one run, and newer than every module.
 ///
 /// # Errors
 /// [`Error::Directory`].
 pub fn is_up_to_date(options: &Options, report: &dyn Report) -> Result<bool, Error> {
     let modified = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
-    let Ok(made) = modified(&options.output().join("modules.dep")) else {
+    let output = options.output();
+    let Ok(made) = modified(&output.join("modules.dep")) else {
         return Ok(false);
     };
+    if !mark::is_complete(output) || mark::set(output) == mark::Set::Mixed {
+        return Ok(false);
+    }
     let mut sound = true;
     let found = find(options, report, &mut sound)?;
     let mut times = found.iter().map(|module| module.metadata.modified());
@@ -99,6 +122,7 @@ pub fn is_up_to_date(options: &Options, report: &dyn Report) -> Result<bool, Err
 /// # Errors
 /// [`Error`]. A module that cannot be read is no error: it is reported, and left out.
 pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
+    let begin = SystemTime::now();
     let mut sound = true;
     let found = find(options, report, &mut sound)?;
     let last = last_run(options, report);
@@ -118,11 +142,16 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
         made.map_err(|error| Error::Index(name, error))
             .map(|bytes| (name, bytes))
     };
+    let dep = modules.dep();
+    let dep_bin = index("modules.dep.bin", modules.dep_bin(&dep, report))?;
     let mut indexes = vec![
-        ("modules.dep", modules.dep()),
-        index("modules.dep.bin", modules.dep_bin())?,
+        ("modules.dep", dep),
+        dep_bin,
         ("modules.alias", modules.alias()),
-        index("modules.alias.bin", modules.alias_bin(report))?,
+        index(
+            "modules.alias.bin",
+            modules.alias_bin(options.duplicates, report),
+        )?,
         ("modules.softdep", modules.softdep()),
         ("modules.weakdep", modules.weakdep()),
         ("modules.symbols", modules.symbols()),
@@ -135,7 +164,13 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
         ("modules.devname", modules.devname(report)),
     ];
     let cached = modules.list.iter().map(|module| {
-        let stamp = Stamp::of(&module.found.metadata);
+        // What changed just now may change again without another time to show for it; and what is
+        // reported is to be reported again.
+        let metadata = &module.found.metadata;
+        let stamp = match is_settled(metadata, begin) && !module.odd {
+            true => Stamp::of(metadata),
+            false => Stamp::UNKNOWN,
+        };
         (module.found.relative.as_path(), stamp, &module.facts)
     });
     indexes.push((cache::FILE, cache::encode(&modules.names, cached)));
@@ -146,12 +181,34 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
     })
 }
 
+/// Files' times are as coarse as the kernel's tick, of which there may be only 100 in a second.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Whether a file that changes after it was seen will show it by its time.
+fn is_settled(metadata: &fs::Metadata, seen: SystemTime) -> bool {
+    let seconds = u64::try_from(metadata.ctime()).map(Duration::from_secs);
+    let Some(changed) = seconds
+        .ok()
+        .and_then(|s| SystemTime::UNIX_EPOCH.checked_add(s))
+    else {
+        return false;
+    };
+    let nanoseconds = Duration::from_nanos(metadata.ctime_nsec() as u64);
+    seen.duration_since(changed + nanoseconds)
+        .is_ok_and(|age| age > TICK)
+}
+
 /// Writes the indexes. When one cannot be written none is replaced; who is ended between two renames
-/// leaves some new and some old, each whole.
+/// leaves some new and some old, each whole, which the next run and [`crate::is_mixed`] notice. The
+/// directory for them is made when it is one of their own and is not there.
 ///
 /// # Errors
 /// [`Error::Store`].
 pub fn write(options: &Options, made: &Made) -> Result<(), Error> {
+    if let Some(output) = &options.output {
+        fs::create_dir_all(output)
+            .map_err(|error| Error::Store(format!("{}: {error}", output.display())))?;
+    }
     Ok(store::replace(options.output(), &made.indexes)?)
 }
 
@@ -253,15 +310,20 @@ fn read(
         .iter()
         .map(|module| cache.take(&module.relative, &Stamp::of(&module.metadata)))
         .collect();
+    let count = known.iter().filter(|known| known.is_none()).count();
+    let done = AtomicUsize::new(0);
     let read: Vec<Option<Result<Facts<Strings>, ReadError>>> = found
         .par_iter()
         .zip(&known)
         .map_init(Reader::default, |reader, (module, known)| {
-            let changed = known.is_none();
-            changed.then(|| Facts::read(&module.path, reader))
+            if known.is_some() {
+                return None;
+            }
+            let facts = Facts::read(&module.path, reader);
+            report.progress(done.fetch_add(1, Ordering::Relaxed) + 1, count);
+            Some(facts)
         })
         .collect();
-    let count = read.iter().flatten().count();
     let text = format!("{} modules, {count} of them read", found.len());
     report.report(Level::Info, &text);
     let mut list = Vec::with_capacity(found.len());
@@ -276,23 +338,61 @@ fn read(
             }
             None => known,
         };
-        list.extend(facts.map(|facts| Module { found, facts }));
+        list.extend(facts.map(|mut facts| {
+            let odd = leave_out_odd(&found, &mut facts, report);
+            Module { found, facts, odd }
+        }));
     }
     (names, list)
+}
+
+/// Takes out what a file of lines cannot hold; returns whether there was such.
+fn leave_out_odd(found: &Found, facts: &mut Facts<Vec<u32>>, report: &dyn Report) -> bool {
+    let mut some = false;
+    for (what, strings) in [
+        ("alias", &mut facts.aliases),
+        ("softdep", &mut facts.softdeps),
+        ("weakdep", &mut facts.weakdeps),
+    ] {
+        for odd in strings.take_unprintable() {
+            some = true;
+            let text = format!(
+                "{}: the {what} {:?} is left out: it is not one line",
+                found.path.display(),
+                String::from_utf8_lossy(&odd)
+            );
+            report.report(Level::Warning, &text);
+        }
+    }
+    some
 }
 
 /// Finds out who exports what each module imports.
 fn resolve(
     list: Vec<Module>,
-    names: Names,
+    mut names: Names,
     options: &Options,
     report: &dyn Report,
 ) -> Result<Modules, Error> {
+    let bare = options.prefix.map(|prefix| bare(prefix, &mut names));
+    let symbol = |name: u32| bare.as_ref().map_or(name, |bare| bare[name as usize]);
     // By the symbol's number.
     let mut owners: Vec<Option<u32>> = vec![None; names.len()];
     for (number, module) in list.iter().enumerate() {
         for export in &module.facts.exports {
-            owners[*export as usize] = Some(number as u32);
+            let owner = &mut owners[symbol(*export) as usize];
+            if let Some(first) = owner.filter(|first| *first != number as u32)
+                && options.duplicates
+            {
+                let text = format!(
+                    "duplicate symbol {}: exported by {} and {}",
+                    String::from_utf8_lossy(names.name(symbol(*export))),
+                    list[first as usize].found.name,
+                    module.found.name
+                );
+                report.report(Level::Warning, &text);
+            }
+            *owner = Some(number as u32);
         }
     }
     let mut direct = Vec::with_capacity(list.len());
@@ -305,11 +405,15 @@ fn resolve(
             .zip(&facts.import_crcs)
             .zip(&facts.weak)
         {
-            match owners[*import as usize] {
+            let (import, whole) = (symbol(*import), *import);
+            match owners[import as usize] {
                 Some(owner) if owner == number as u32 || deps.contains(&owner) => {}
                 Some(owner) => deps.push(owner),
                 None if *weak => {}
-                None => check(module, names.name(*import), *crc, options, report),
+                None => {
+                    let name = names.name(import);
+                    check(module, [name, names.name(whole)], *crc, options, report);
+                }
             }
         }
         direct.push(deps);
@@ -331,7 +435,10 @@ fn resolve(
         }
         return Err(Error::Circles(members.len()));
     }
+    // Of a name that is no word modules.symbols could not tell.
+    let is_word = |name: u32| names.name(name).iter().all(u8::is_ascii_graphic);
     let exported = owners.iter().enumerate();
+    let exported = exported.filter(|(name, _)| is_word(*name as u32));
     let exported = exported.filter_map(|(name, owner)| Some((name as u32, (*owner)?)));
     Ok(Modules {
         symbols: texts::sort_symbols(exported.collect(), &names),
@@ -341,12 +448,29 @@ fn resolve(
     })
 }
 
-/// Reports what is wrong with an import that must be the kernel's.
-fn check(module: &Module, name: &[u8], crc: u32, options: &Options, report: &dyn Report) {
+/// Of each name the number of the same without what every symbol begins with.
+fn bare(prefix: u8, names: &mut Names) -> Vec<u32> {
+    let mut list = Vec::with_capacity(names.len());
+    for number in 0..names.len() as u32 {
+        let name = names.name(number).to_vec();
+        list.push(names.number(kernel::without(Some(prefix), &name)));
+    }
+    list
+}
+
+/// Reports what is wrong with an import that must be the kernel's, of this name, and called so in
+/// the module.
+fn check(
+    module: &Module,
+    [name, whole]: [&[u8]; 2],
+    crc: u32,
+    options: &Options,
+    report: &dyn Report,
+) {
     let Some(kernel) = &options.kernel else {
         return;
     };
-    let (path, shown) = (module.found.path.display(), String::from_utf8_lossy(name));
+    let (path, shown) = (module.found.path.display(), String::from_utf8_lossy(whole));
     match kernel.get(name) {
         None if options.unresolved => {
             report.report(

@@ -21,6 +21,25 @@ impl Strings {
         let strings = bytes.map(|bytes| bytes.split(|byte| *byte == 0));
         strings.into_iter().flatten()
     }
+
+    /// Takes out the strings that would be more than a line, or not all of one, in a file of
+    /// lines: a module must not be able to write a line of configuration.
+    pub(crate) fn take_unprintable(&mut self) -> Vec<Vec<u8>> {
+        // One look at all of them, since there are hardly ever any.
+        if !self.0.iter().any(|byte| matches!(byte, b'\n' | b'\\')) {
+            return Vec::new();
+        }
+        let odd = |string: &[u8]| string.contains(&b'\n') || string.ends_with(b"\\");
+        let (mut kept, mut taken) = (Strings::default(), Vec::new());
+        for string in self.iter() {
+            match odd(string) {
+                true => taken.push(string.to_vec()),
+                false => kept.push(string),
+            }
+        }
+        *self = kept;
+        taken
+    }
 }
 
 /// What depmod needs to know of a module file. `S` is what symbols are: their names, or numbers of

@@ -17,6 +17,7 @@ mod glob;
 pub mod index;
 mod info;
 mod kernel;
+mod mark;
 mod name;
 mod order;
 pub mod probe;
@@ -28,6 +29,7 @@ mod walk;
 
 pub use info::{ModuleInfo, Parameter};
 pub use kernel::KernelSymbols;
+pub use mark::{is_mixed, warn_if_mixed};
 pub use name::{extension, module_name, normalize_alias};
 pub use reader::{ReadError, Reader};
 
@@ -46,6 +48,11 @@ pub enum Level {
 pub trait Report: Sync {
     /// Takes a message, which ends without a line feed.
     fn report(&self, level: Level, text: &str);
+
+    /// Takes how many modules have been read, of how many. It is called often, by many threads.
+    fn progress(&self, done: usize, of: usize) {
+        let _ = (done, of);
+    }
 }
 
 impl<F: Fn(Level, &str) + Sync> Report for F {

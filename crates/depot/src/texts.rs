@@ -5,6 +5,7 @@ use crate::facts::{Facts, Names};
 use crate::index::{IndexError, Writer};
 use crate::walk::Found;
 use crate::{Level, Report, module_name, normalize_alias, order};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,6 +15,8 @@ use std::path::Path;
 pub(crate) struct Module {
     pub(crate) found: Found,
     pub(crate) facts: Facts<Vec<u32>>,
+    /// Not all that it says of itself is in the facts.
+    pub(crate) odd: bool,
 }
 
 impl Module {
@@ -56,11 +59,18 @@ impl Modules {
         }
     }
 
-    pub(crate) fn dep_bin(&self) -> Result<Vec<u8>, IndexError> {
-        let text = self.dep();
+    /// Of the bytes of `modules.dep`.
+    pub(crate) fn dep_bin(&self, text: &[u8], report: &dyn Report) -> Result<Vec<u8>, IndexError> {
         let mut index = Writer::new();
         for (number, (line, module)) in text.split(|b| *b == b'\n').zip(&self.list).enumerate() {
-            index.add(&[module.name()], line, number as u32);
+            if !index.add(&[module.name()], line, number as u32) {
+                let text = format!(
+                    "module {} is left out of the index: its name is longer than {} bytes or not ASCII",
+                    module.found.name,
+                    crate::index::KEY_MAX
+                );
+                report.report(Level::Warning, &text);
+            }
         }
         index.finish()
     }
@@ -75,10 +85,21 @@ impl Modules {
         })
     }
 
-    pub(crate) fn alias_bin(&self, report: &dyn Report) -> Result<Vec<u8>, IndexError> {
+    /// `duplicates`: an alias that a module has twice is reported.
+    pub(crate) fn alias_bin(
+        &self,
+        duplicates: bool,
+        report: &dyn Report,
+    ) -> Result<Vec<u8>, IndexError> {
         let mut index = Writer::new();
         for (number, module) in self.list.iter().enumerate() {
+            let mut seen = HashSet::new();
             for alias in module.facts.aliases.iter() {
+                if duplicates && !seen.insert(alias) {
+                    let alias = String::from_utf8_lossy(alias);
+                    let text = format!("duplicate module alias:\n{alias} {}", module.found.name);
+                    report.report(Level::Warning, &text);
+                }
                 add_alias(&mut index, alias, module.name(), number as u32, report);
             }
         }

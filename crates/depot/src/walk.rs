@@ -23,7 +23,8 @@ impl Found {
     /// A file at `path`, in `root` or elsewhere.
     ///
     /// # Errors
-    /// What stat(2) says; InvalidInput: it has not the name of a module file, or is no file.
+    /// What stat(2) says; InvalidInput: it has not the name of a module file, is no file, or its path
+    /// cannot be written into modules.dep.
     pub(crate) fn new(root: &Path, path: PathBuf) -> io::Result<Found> {
         let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
         let file = path.file_name().unwrap_or_default();
@@ -33,12 +34,23 @@ impl Found {
             ));
         }
         let name = module_name(file);
+        if name.is_empty() {
+            return Err(invalid("before its first dot there is no name"));
+        }
         let metadata = fs::metadata(&path)?;
         if !metadata.is_file() {
             return Err(invalid("this is no regular file"));
         }
+        let relative = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
+        // A line of modules.dep is `PATH: PATH PATH`, without quotes.
+        let parts = |byte: &u8| byte.is_ascii_whitespace() || *byte == b':' || *byte == 0x0b;
+        if relative.as_os_str().as_encoded_bytes().iter().any(parts) {
+            return Err(invalid(
+                "modules.dep cannot name it: there is a blank, a line feed or a colon in its path",
+            ));
+        }
         Ok(Found {
-            relative: path.strip_prefix(root).unwrap_or(&path).to_path_buf(),
+            relative,
             path,
             name,
             metadata,
@@ -105,7 +117,9 @@ pub(crate) fn walk(
                     Ok(module) => found.push(module),
                     Err(error) => {
                         *sound = false;
-                        report.report(Level::Error, &format!("{}: {error}", path.display()));
+                        // A line feed in a path must not look like another message.
+                        let path = path.display().to_string().replace('\n', "\\n");
+                        report.report(Level::Error, &format!("{path}: {error}"));
                     }
                 }
             }

@@ -191,12 +191,14 @@ impl Unpacker {
         if file.len() < 18 {
             return Err(UnpackError::Truncated(NAME));
         }
+        // A deflate stream is at most about 1032 times as large when unpacked: what says more is
+        // not the end of one.
+        if size > file.len().saturating_mul(1040) {
+            return Err(UnpackError::Truncated(NAME));
+        }
         if size > LIMIT {
             return Err(UnpackError::TooLarge);
         }
-        // A deflate stream is at most about 1032 times as large when unpacked: who says more
-        // does not get the memory.
-        let size = size.min(file.len().saturating_mul(1040));
         self.buffer
             .try_reserve_exact(size)
             .map_err(|_| UnpackError::NoMemory)?;
@@ -209,7 +211,7 @@ impl Unpacker {
             }
             Err(libdeflater::DecompressionError::InsufficientSpace) => Err(UnpackError::Damaged(
                 NAME,
-                "it is larger than it says at its end",
+                "it is larger than it says at its end, or ends too early",
             )),
             Err(libdeflater::DecompressionError::BadData) => {
                 Err(UnpackError::Damaged(NAME, "bad data, or it ends too early"))

@@ -12,12 +12,14 @@ mod modules;
 mod needs;
 mod process;
 mod random;
+mod root;
 
 pub(crate) use kernel::{Kernel, NOBODY, Setup};
 pub(crate) use modules::{module, program};
 pub(crate) use needs::{need, need_root};
 pub(crate) use process::{Ran, Running, eventually, quoted, run, sh};
 pub(crate) use random::Random;
+pub(crate) use root::{Root, VERSION, fails, ok, pack, three};
 
 use modfs_core::Errno;
 use std::io;

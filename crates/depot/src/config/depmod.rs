@@ -4,7 +4,6 @@ use super::files;
 use crate::search::{Place, Search};
 use crate::{Level, Report};
 use regex_lite::Regex;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The directories of depmod.d(5), of which an earlier one counts more.
@@ -21,24 +20,9 @@ impl Search {
     /// the usual ones. What is wrong is reported, and the rest is taken.
     pub fn read(places: &[PathBuf], version: &str, report: &dyn Report) -> Search {
         let mut search = Search::default();
-        let usual = PLACES.map(PathBuf::from);
-        let places = if places.is_empty() {
-            &usual[..]
-        } else {
-            places
-        };
-        let files = files::files(places, &[]).unwrap_or_else(|error| {
-            report.report(Level::Error, &format!("configuration: {error}"));
-            Vec::new()
+        files::read(places, &PLACES, &[], report, |file, text| {
+            search.text(text, file, version, report);
         });
-        for file in files {
-            match fs::read(&file) {
-                Ok(bytes) => search.text(&String::from_utf8_lossy(&bytes), &file, version, report),
-                Err(error) => {
-                    report.report(Level::Error, &format!("{}: {error}", file.display()));
-                }
-            }
-        }
         search
     }
 

@@ -1,5 +1,6 @@
 //! Configuration files: which, in what order, and their lines.
 
+use crate::{Level, Report};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -16,13 +17,43 @@ pub struct Origin {
     pub line: u32,
 }
 
+/// Reads configuration: the files or directories given, or else the usual ones, and `more` among
+/// them, each handed to `each` with its path. What cannot be read is reported; returns how often.
+pub(crate) fn read(
+    places: &[PathBuf],
+    usual: &[&str],
+    more: &[PathBuf],
+    report: &dyn Report,
+    mut each: impl FnMut(&Path, &str),
+) -> usize {
+    let usual: Vec<PathBuf> = usual.iter().map(PathBuf::from).collect();
+    let places = if places.is_empty() { &usual } else { places };
+    let mut wrong = 0;
+    let mut fail = |text: String| {
+        wrong += 1;
+        report.report(Level::Error, &text);
+    };
+    match files(places, more) {
+        Ok(files) => {
+            for file in files {
+                match fs::read(&file) {
+                    Ok(bytes) => each(&file, &String::from_utf8_lossy(&bytes)),
+                    Err(error) => fail(format!("{}: {error}", file.display())),
+                }
+            }
+        }
+        Err(error) => fail(format!("configuration: {error}")),
+    }
+    wrong
+}
+
 /// The configuration files of directories, of which an earlier one counts more: of several files
 /// of one name the first is taken, and all are sorted by name, `more` among them. A directory that
 /// is not there holds none; a path that is a file is one.
 ///
 /// # Errors
 /// A directory is there but cannot be read.
-pub(crate) fn files(places: &[PathBuf], more: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+fn files(places: &[PathBuf], more: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let more = more.iter().filter(|path| path.exists());
     let mut files: BTreeMap<OsString, PathBuf> =

@@ -3,7 +3,6 @@
 use super::files;
 use super::{Config, Deps, Line, Origin, Rule};
 use crate::{Level, Report, normalize_alias};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The directories of modprobe.d(5), of which an earlier one counts more.
@@ -21,32 +20,12 @@ impl Config {
     /// rest is taken.
     pub fn read(places: &[PathBuf], version: &Path, report: &dyn Report) -> Config {
         let mut config = Config::default();
-        let usual = PLACES.map(PathBuf::from);
-        let places = if places.is_empty() {
-            &usual[..]
-        } else {
-            places
-        };
         let own = ["modules.softdep", "modules.weakdep"].map(|file| version.join(file));
-        match files::files(places, &own) {
-            Ok(files) => files.iter().for_each(|file| config.file(file, report)),
-            Err(error) => {
-                config.wrong += 1;
-                report.report(Level::Error, &format!("configuration: {error}"));
-            }
-        }
+        let unread = files::read(places, &PLACES, &own, report, |file, text| {
+            config.text(text, file, report);
+        });
+        config.wrong += unread;
         config
-    }
-
-    /// Adds the lines of a file.
-    fn file(&mut self, path: &Path, report: &dyn Report) {
-        match fs::read(path) {
-            Ok(bytes) => self.text(&String::from_utf8_lossy(&bytes), path, report),
-            Err(error) => {
-                self.wrong += 1;
-                report.report(Level::Error, &format!("{}: {error}", path.display()));
-            }
-        }
     }
 
     /// Adds the lines of a text, which is said to be from a file.

@@ -430,6 +430,63 @@ fn a_module_that_changes_while_it_is_read_is_not_remembered_wrongly() {
     }
 }
 
+/// Needs script, for a terminal.
+#[test]
+fn a_long_run_says_on_a_terminal_how_far_it_is() {
+    need("script", "bsdutils");
+    let root = three();
+    // What takes long to unpack, and is no module.
+    let large = root.path("large.ko");
+    fs::write(&large, vec![0; 32 << 20]).unwrap();
+    pack("xz", &large);
+    let command = format!(
+        "RAYON_NUM_THREADS=1 {MODFS} depmod --rebuild -b {} {VERSION}",
+        root.path("").display()
+    );
+    let run = |program: &str, arguments: &[&str]| {
+        let mut script = Command::new(program);
+        script.args(arguments).arg(&command);
+        let begin = Instant::now();
+        let output = script.args(["/dev/null"]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (String::from_utf8(said).unwrap(), begin.elapsed())
+    };
+    let line = "\rReading modules: ";
+    let mut count = 8;
+    loop {
+        for number in 0..count {
+            let copy = root.file(&format!("kernel/large-{number}.ko.xz"));
+            if !copy.exists() {
+                fs::hard_link(root.path("large.ko.xz"), copy).unwrap();
+            }
+        }
+        let (said, time) = run("script", &["-qec"]);
+        if time < Duration::from_millis(1000) {
+            assert!(!said.contains(line), "{said}");
+        }
+        if said.contains(line) {
+            assert!(said.contains(&format!("/{}", count + 4)), "{said}");
+            // It is gone before anything else is said.
+            let after = said.rsplit(line).next().unwrap();
+            let erased = format!("\r{}\r", " ".repeat("Reading modules: /".len()));
+            assert!(after.contains(&erased[..erased.len() - 1]), "{after:?}");
+            assert!(after.contains("\rdepmod: ERROR: "), "{after:?}");
+            break;
+        }
+        assert!(time < Duration::from_secs(5), "{said}");
+        count *= 2;
+    }
+    let (said, _) = run("sh", &["-c"]);
+    assert!(
+        said.contains("ERROR") && !said.contains("Reading"),
+        "{said}"
+    );
+    let quiet = command.replace("depmod", "depmod -n");
+    let mut script = Command::new("script");
+    let output = script.args(["-qec", &quiet, "/dev/null"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("Reading"));
+}
+
 #[test]
 fn names_that_no_line_can_hold_are_left_out() {
     let root = three();

@@ -7,8 +7,19 @@ use std::process::Command;
 
 /// The targets, and how they are to be bounded. Most objects that compilers make for `object`
 /// and `link` are smaller than this.
-const TARGETS: [&str; 4] = ["object", "link", "control", "parameters"];
+const TARGETS: [&str; 9] = [
+    "object",
+    "link",
+    "control",
+    "parameters",
+    "container",
+    "module_file",
+    "index",
+    "modprobe_conf",
+    "depmod_files",
+];
 const BOUNDS: [&str; 4] = [
+    // Of it 1 GiB is what a compressed module may become.
     "-rss_limit_mb=2048",
     "-max_len=65536",
     // Far more than any input takes; a hang, or something quadratic, is a finding.
@@ -99,8 +110,9 @@ pub(crate) fn seeds(root: &Path, argument: Option<&str>) -> Result<(), String> {
 }
 
 fn corpus(root: &Path) -> Result<(), String> {
-    let [objects, links] = ["object", "link"].map(|t| root.join("fuzz/corpus").join(t));
-    for folder in [&objects, &links] {
+    let targets = ["object", "link", "module_file"];
+    let [objects, links, modules] = targets.map(|t| root.join("fuzz/corpus").join(t));
+    for folder in [&objects, &links, &modules] {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     }
     let mut sources = vec![root.join(EVERYTHING), root.join("fuzz/objects/odd.s")];
@@ -120,7 +132,8 @@ fn corpus(root: &Path) -> Result<(), String> {
                 let bytes = read.map_err(|e| format!("{}: {e}", object.display()))?;
                 // See fuzz/fuzz_targets/link.rs: choice 0, with values.
                 let name = format!("{stem}-{compiler}-{kind}");
-                write(&links.join(name), &[&[0, 0], &bytes[..]].concat())?;
+                write(&links.join(&name), &[&[0, 0], &bytes[..]].concat())?;
+                write(&modules.join(name), &bytes)?;
                 count += 1;
             }
         }

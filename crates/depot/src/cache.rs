@@ -57,6 +57,17 @@ impl Cache {
         }
         Some(self.modules.remove(path)?.facts)
     }
+
+    /// Takes out everything.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn take_all(&mut self) -> Vec<(std::path::PathBuf, Stamp, Facts<Vec<u32>>)> {
+        use std::os::unix::ffi::OsStringExt;
+        let path = |bytes: Box<[u8]>| std::ffi::OsString::from_vec(bytes.into()).into();
+        let modules = self.modules.drain();
+        modules
+            .map(|(bytes, known)| (path(bytes), known.stamp, known.facts))
+            .collect()
+    }
 }
 
 /// The cache file of modules: path, stamp, and what is known of each.
@@ -94,6 +105,13 @@ pub(crate) fn encode<'a>(
     let crc = crc32fast::hash(&out.0[MAGIC.len() + 4..]);
     out.0[MAGIC.len()..MAGIC.len() + 4].copy_from_slice(&crc.to_le_bytes());
     out.0
+}
+
+/// A file with the right checksum.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn file(rest: &[u8]) -> Vec<u8> {
+    let crc = crc32fast::hash(rest).to_le_bytes();
+    [MAGIC, &crc[..], rest].concat()
 }
 
 /// What is in a cache file; `None` when it is damaged, or of another version.

@@ -5,6 +5,10 @@ use modfs_object::ModuleFile;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// So many times as large as its file may the names of a module's symbols be: linkers let one name
+/// be the end of another.
+const OVERLAP: usize = 4;
+
 /// Strings, packed: each ended by a NUL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Strings(pub(crate) Vec<u8>);
@@ -60,15 +64,27 @@ pub(crate) struct Facts<S> {
 impl Facts<Strings> {
     /// Reads a module file.
     pub(crate) fn read(path: &Path, reader: &mut Reader) -> Result<Facts<Strings>, ReadError> {
-        Ok(Facts::of(&ModuleFile::parse(reader.read(path)?)?))
+        let bytes = reader.read(path)?;
+        Ok(Facts::of(&ModuleFile::parse(bytes)?, bytes.len())?)
     }
 
-    fn of(module: &ModuleFile<'_>) -> Facts<Strings> {
+    /// Of a module file of this length.
+    fn of(module: &ModuleFile<'_>, len: usize) -> Result<Facts<Strings>, modfs_object::Error> {
         let mut facts = Facts::<Strings>::default();
+        // Names may share their bytes, and those of a small file could fill the memory.
+        let mut left = len.saturating_mul(OVERLAP);
+        let mut take = |name: &[u8]| {
+            left = left.checked_sub(name.len() + 1).ok_or({
+                modfs_object::Error::Damaged("its symbols' names are together larger than it")
+            })?;
+            Ok(())
+        };
         for export in module.exports() {
+            take(export.name)?;
             facts.exports.push(export.name);
         }
         for import in module.imports() {
+            take(import.name)?;
             facts.imports.push(import.name);
             facts.import_crcs.push(import.crc.unwrap_or(0));
             facts.weak.push(import.weak);
@@ -81,7 +97,7 @@ impl Facts<Strings> {
                 _ => {}
             }
         }
-        facts
+        Ok(facts)
     }
 
     /// The same with numbers for symbols.
@@ -129,5 +145,68 @@ impl Names {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.list.iter().map(|name| &**name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    fn read(bytes: &[u8]) -> Result<Facts<Strings>, ReadError> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        Facts::read(file.path(), &mut Reader::default())
+    }
+
+    /// An object of `count` undefined symbols, whose names begin one byte apart in `names`.
+    fn object(names: &[u8], count: usize) -> Vec<u8> {
+        let strings = [b"\0", names, b"\0"].concat();
+        let strings_at = 64;
+        let symbols_at = strings_at + strings.len();
+        let table_at = symbols_at + (count + 1) * 24;
+        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+        file.resize(16, 0);
+        // ET_REL, EM_X86_64
+        file.extend([1, 0, 62, 0, 1, 0, 0, 0]);
+        file.extend([0; 16]);
+        file.extend((table_at as u64).to_le_bytes());
+        file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 3, 0, 2, 0]);
+        assert_eq!(file.len(), 64);
+        file.extend(&strings);
+        for number in 0..=count {
+            let name = if number == 0 { 0 } else { number as u32 };
+            file.extend(name.to_le_bytes());
+            // STB_GLOBAL, SHN_UNDEF
+            file.extend([0x10, 0, 0, 0]);
+            file.extend([0; 16]);
+        }
+        let mut section = |kind: u32, at: usize, size: usize, link: u32, each: u64| {
+            file.extend([[0; 4], kind.to_le_bytes()].concat());
+            file.extend([0; 16]);
+            file.extend((at as u64).to_le_bytes());
+            file.extend((size as u64).to_le_bytes());
+            file.extend([link.to_le_bytes(), [0; 4]].concat());
+            file.extend([0; 8]);
+            file.extend(each.to_le_bytes());
+        };
+        section(0, 0, 0, 0, 0);
+        // SHT_SYMTAB, SHT_STRTAB
+        section(2, symbols_at, (count + 1) * 24, 2, 24);
+        section(3, strings_at, strings.len(), 0, 0);
+        file
+    }
+
+    #[test]
+    fn names_that_share_their_bytes_do_not_fill_the_memory() {
+        let facts = read(&object(b"abc", 3)).unwrap();
+        let names: Vec<_> = facts.imports.iter().collect();
+        assert_eq!(names, [&b"abc"[..], b"bc", b"c"]);
+        let many = object(&[b'a'; 4000], 4000);
+        let error = read(&many).unwrap_err().to_string();
+        assert!(error.contains("names are together larger"), "{error}");
+        // None is longer than any name may be.
+        let facts = read(&object(&[b'a'; 100_000], 100)).unwrap();
+        assert_eq!(facts.imports.iter().count(), 0);
     }
 }

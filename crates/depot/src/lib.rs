@@ -13,6 +13,9 @@ pub mod config;
 pub mod depmod;
 mod deps;
 mod facts;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod glob;
 pub mod index;
 mod info;

@@ -214,7 +214,7 @@ impl Modules {
 }
 
 /// `char-major-M-N` or `block-major-M-N`, as a letter and two numbers.
-fn device_number(alias: &[u8]) -> Option<(char, u32, u32)> {
+pub(crate) fn device_number(alias: &[u8]) -> Option<(char, u32, u32)> {
     let alias = std::str::from_utf8(alias).ok()?;
     let (kind, rest) = match alias.strip_prefix("char-major-") {
         Some(rest) => ('c', rest),

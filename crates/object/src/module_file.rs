@@ -5,6 +5,7 @@
 //! bytes: a file name or an author need not be UTF-8.
 
 use crate::Error;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use object::Endianness;
 use object::elf;
@@ -27,8 +28,16 @@ struct Tables<'a, H: FileHeader> {
     endian: Endianness,
     machine: u16,
     sections: SectionTable<'a, H>,
+    /// The names of sections.
+    section_names: &'a [u8],
     symbols: SymbolTable<'a, H>,
+    /// The names of symbols.
+    symbol_names: &'a [u8],
 }
+
+/// No symbol has a longer name. Names may share their bytes, so that a small file could have many
+/// long ones otherwise.
+const NAME_MAX: usize = 4095;
 
 /// A symbol that a module exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,24 +162,43 @@ impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
         let symbols = sections
             .symbols(endian, data, elf::SHT_SYMTAB)
             .map_err(damaged("the symbol table lies outside the file"))?;
+        let bytes = |index| {
+            let section = sections.section(index).ok();
+            let data = section.and_then(|section| section.data(endian, data).ok());
+            data.unwrap_or_default()
+        };
+        let section_names = header.section_strings_index(endian, data).map(bytes);
         Ok(Tables {
             data,
             endian,
             machine: header.e_machine(endian).0,
+            section_names: section_names.unwrap_or_default(),
+            symbol_names: bytes(symbols.string_section()),
             sections,
             symbols,
         })
     }
 
+    /// The first section of this name.
     fn section(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let (_, section) = self.sections.section_by_name(self.endian, name)?;
-        section.data(self.endian, self.data).ok()
+        let section = self.sections.iter().find(|section| {
+            let names = self
+                .section_names
+                .get(section.sh_name(self.endian) as usize..);
+            let after = names.and_then(|names| names.strip_prefix(name));
+            after.is_some_and(|after| after.first() == Some(&0))
+        });
+        section?.data(self.endian, self.data).ok()
     }
 
+    /// The name of a symbol; one that has none, or a longer one than any, is empty.
     fn name(&self, symbol: &H::Sym) -> &'a [u8] {
-        symbol
-            .name(self.endian, self.symbols.strings())
-            .unwrap_or_default()
+        let names = self
+            .symbol_names
+            .get(symbol.st_name(self.endian) as usize..);
+        let names = names.unwrap_or_default();
+        let names = &names[..names.len().min(NAME_MAX + 1)];
+        memchr::memchr(0, names).map_or(&[], |end| &names[..end])
     }
 
     fn exports(&self) -> Vec<Exported<'a>> {
@@ -246,7 +274,9 @@ impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
         {
             let name = &entry[long..];
             let end = memchr::memchr(0, name).unwrap_or(name.len());
-            if let Some(crc) = self.word(entry, crc_at) {
+            if let Some(crc) = self.word(entry, crc_at)
+                && end > 0
+            {
                 versions.push((&name[..end], crc));
             }
         }
@@ -254,11 +284,15 @@ impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
         let crcs = self.section(b"__version_ext_crcs").unwrap_or_default();
         let names = self.section(b"__version_ext_names").unwrap_or_default();
         let names = names.split(|byte| *byte == 0).filter(|n| !n.is_empty());
+        let mut known: BTreeSet<&[u8]> = match crcs.is_empty() {
+            true => BTreeSet::new(),
+            false => versions.iter().map(|(name, _)| *name).collect(),
+        };
         for (number, name) in names.enumerate() {
             let Some(crc) = self.word(crcs, number * 4) else {
                 break;
             };
-            if !versions.iter().any(|(known, _)| *known == name) {
+            if known.insert(name) {
                 versions.push((name, crc));
             }
         }

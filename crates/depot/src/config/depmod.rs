@@ -26,7 +26,8 @@ impl Search {
         search
     }
 
-    fn text(&mut self, text: &str, file: &Path, version: &str, report: &dyn Report) {
+    /// Adds the lines of a text, which is said to be from a file.
+    pub(crate) fn text(&mut self, text: &str, file: &Path, version: &str, report: &dyn Report) {
         for (number, line) in files::lines(text) {
             if let Err(why) = self.line(&line, version) {
                 let text = format!("{} line {number}: {why}", file.display());

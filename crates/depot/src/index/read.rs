@@ -152,8 +152,9 @@ impl Index {
                 break;
             };
             match node.child(*byte) {
-                Some(child) => (rest, place) = (after, child),
-                None => break,
+                // Keys that begin with such a byte have been looked at, all of them.
+                Some(child) if !is_wild(*byte) => (rest, place) = (after, child),
+                _ => break,
             }
         }
         found.sort_by_key(|value| value.priority);
@@ -377,6 +378,7 @@ mod tests {
         assert_eq!(matching("pci:v8086d1533"), ["any", "igb", "set"]);
         assert_eq!(matching("pci:v8086d1573"), ["any", "set"]);
         assert_eq!(matching("x"), ["one"]);
+        assert_eq!(matching("?"), ["one"]);
         assert_eq!(matching(""), ["empty"]);
         assert_eq!(matching("usbcore"), ["core"]);
         assert_eq!(index.entries().unwrap().len(), 7);

@@ -66,6 +66,9 @@ fn first_end(text: &str) -> usize {
     text.len()
 }
 
+/// No word is longer when it is expanded: each variable may have another one several times.
+const LONGEST: usize = 1 << 20;
+
 /// Expands words.
 pub(super) struct Expander<'a> {
     pub(super) around: &'a Surroundings,
@@ -98,7 +101,7 @@ impl Expander<'_> {
         if word.contains('`') || word.contains("$(") {
             return self.by_shell(&word);
         }
-        let plain = self.unquoted(&word);
+        let plain = self.unquoted(&word)?;
         if !plain.pattern {
             return Ok(vec![plain.text]);
         }
@@ -131,7 +134,7 @@ impl Expander<'_> {
     }
 
     /// A word without its quotes, with the values of variables; one that is not set is empty.
-    fn unquoted(&self, word: &str) -> Unquoted {
+    fn unquoted(&self, word: &str) -> Result<Unquoted, String> {
         let mut result = Unquoted::default();
         let mut quote = None;
         let mut chars = word.chars().peekable();
@@ -160,8 +163,11 @@ impl Expander<'_> {
                     result.text.push(c);
                 }
             }
+            if result.text.len() > LONGEST {
+                return Err(format!("a word is longer than {LONGEST} bytes"));
+            }
         }
-        result
+        Ok(result)
     }
 
     fn variable(&self, name: &str) -> String {

@@ -585,6 +585,8 @@ fn what_is_damaged_is_named_and_left_out() {
     symlink("..", root.file("kernel/sub/loop")).unwrap();
     let fifo = root.file("kernel/fifo.ko");
     ok(&Command::new("mkfifo").arg(&fifo).output().unwrap());
+    let holes = fs::File::create(root.file("kernel/holes.ko")).unwrap();
+    holes.set_len(1 << 42).unwrap();
     let _socket = UnixListener::bind(root.file("kernel/socket.ko")).unwrap();
     for (tool, end) in [("xz", "xz"), ("zstd", "zst"), ("gzip", "gz")] {
         let name = format!("kernel/short-{end}.ko");
@@ -602,7 +604,7 @@ fn what_is_damaged_is_named_and_left_out() {
             "{name}: {said}"
         );
     }
-    for name in ["half.ko", "gone.ko", "fifo.ko", "socket.ko"] {
+    for name in ["half.ko", "gone.ko", "fifo.ko", "socket.ko", "holes.ko"] {
         assert!(said.contains(name), "{name}: {said}");
     }
     for end in ["xz", "zst", "gz"] {

@@ -123,10 +123,8 @@ pub(crate) fn decode(file: &[u8]) -> Option<(Names, Cache)> {
     let mut input = In(rest);
     let mut names = Names::default();
     let count = input.word()?;
-    for number in 0..count {
-        if names.number(input.bytes()?) != number {
-            return None;
-        }
+    for _ in 0..count {
+        names.push(input.bytes()?);
     }
     let mut cache = Cache::default();
     for _ in 0..input.word()? {

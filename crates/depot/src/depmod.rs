@@ -142,42 +142,73 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
         made.map_err(|error| Error::Index(name, error))
             .map(|bytes| (name, bytes))
     };
-    let dep = modules.dep();
-    let dep_bin = index("modules.dep.bin", modules.dep_bin(&dep, report))?;
-    let mut indexes = vec![
-        ("modules.dep", dep),
-        dep_bin,
-        ("modules.alias", modules.alias()),
-        index(
-            "modules.alias.bin",
-            modules.alias_bin(options.duplicates, report),
-        )?,
-        ("modules.softdep", modules.softdep()),
-        ("modules.weakdep", modules.weakdep()),
-        ("modules.symbols", modules.symbols()),
-        index("modules.symbols.bin", modules.symbols_bin())?,
-        index("modules.builtin.bin", texts::builtin_bin(&builtin))?,
-        index(
-            "modules.builtin.alias.bin",
-            texts::builtin_alias_bin(&modinfo, report),
-        )?,
-        ("modules.devname", modules.devname(report)),
-    ];
-    let cached = modules.list.iter().map(|module| {
-        // What changed just now may change again without another time to show for it; and what is
-        // reported is to be reported again.
-        let metadata = &module.found.metadata;
-        let stamp = match is_settled(metadata, begin) && !module.odd {
-            true => Stamp::of(metadata),
-            false => Stamp::UNKNOWN,
-        };
-        (module.found.relative.as_path(), stamp, &module.facts)
+    // What has nothing to report is made meanwhile.
+    let aside = || {
+        let cached = modules.list.iter().map(|module| {
+            // What changed just now may change again without another time to show for it; and
+            // what is reported is to be reported again.
+            let metadata = &module.found.metadata;
+            let stamp = match is_settled(metadata, begin) && !module.odd {
+                true => Stamp::of(metadata),
+                false => Stamp::UNKNOWN,
+            };
+            (module.found.relative.as_path(), stamp, &module.facts)
+        });
+        (
+            modules.symbols(),
+            modules.symbols_bin(),
+            cache::encode(&modules.names, cached),
+        )
+    };
+    let (made, (symbols, symbols_bin, cached)) = beside(&aside, || {
+        let dep = modules.dep();
+        let dep_bin = index("modules.dep.bin", modules.dep_bin(&dep, report))?;
+        Ok::<Indexes, Error>(vec![
+            ("modules.dep", dep),
+            dep_bin,
+            ("modules.alias", modules.alias()),
+            index(
+                "modules.alias.bin",
+                modules.alias_bin(options.duplicates, report),
+            )?,
+            ("modules.softdep", modules.softdep()),
+            ("modules.weakdep", modules.weakdep()),
+            index("modules.builtin.bin", texts::builtin_bin(&builtin))?,
+            index(
+                "modules.builtin.alias.bin",
+                texts::builtin_alias_bin(&modinfo, report),
+            )?,
+            ("modules.devname", modules.devname(report)),
+        ])
     });
-    indexes.push((cache::FILE, cache::encode(&modules.names, cached)));
+    let mut indexes = made?;
+    let symbols_bin = index("modules.symbols.bin", symbols_bin)?;
+    // Where kmod's depmod prints it.
+    indexes.splice(6..6, [("modules.symbols", symbols), symbols_bin]);
+    indexes.push((cache::FILE, cached));
     Ok(Made {
         indexes,
         modules: modules.list.len(),
         sound,
+    })
+}
+
+/// An index of long keys is made with a stack as deep as they are long.
+const STACK: usize = 8 << 20;
+
+/// Does one thing in a thread of its own while another is done here.
+fn beside<A, B: Send>(aside: &(dyn Fn() -> B + Sync), here: impl FnOnce() -> A) -> (A, B) {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let handle = thread.spawn_scoped(scope, aside);
+        let here = here();
+        let aside = match handle.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            // There are no more threads to be had.
+            Err(_) => aside(),
+        };
+        (here, aside)
     })
 }
 

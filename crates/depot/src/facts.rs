@@ -1,8 +1,9 @@
 //! What depmod needs to know of module files.
 
 use crate::reader::{ReadError, Reader};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use modfs_object::ModuleFile;
-use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::path::Path;
 
 /// So many times as large as its file may the names of a module's symbols be: linkers let one name
@@ -118,34 +119,71 @@ impl Facts<Strings> {
 /// The names of symbols, each once: of the half million imports of a tree there are few different.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    numbers: HashMap<Box<[u8]>, u32>,
-    list: Vec<Box<[u8]>>,
+    /// All, one after the other.
+    bytes: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+    /// The numbers, by the names; made when it is first asked for.
+    table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Names {
     /// The number of a name, which it gets if it has none.
     pub(crate) fn number(&mut self, name: &[u8]) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
+        if self.table.len() < self.ends.len() {
+            self.make_table();
+        }
+        let Names {
+            bytes,
+            ends,
+            table,
+            hasher,
+        } = self;
+        let hash = |name: &[u8]| hasher.hash_one(name);
+        let is_it = |number: &u32| get(bytes, ends, *number) == name;
+        if let Some(number) = table.find(hash(name), is_it) {
             return *number;
         }
-        let number = self.list.len() as u32;
-        self.list.push(name.into());
-        self.numbers.insert(name.into(), number);
+        let number = ends.len() as u32;
+        table.insert_unique(hash(name), number, |number| hash(get(bytes, ends, *number)));
+        self.push(name);
         number
+    }
+
+    /// Gives the next number to a name that has none.
+    pub(crate) fn push(&mut self, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn make_table(&mut self) {
+        let hash = |number: &u32| self.hasher.hash_one(get(&self.bytes, &self.ends, *number));
+        let mut table = HashTable::with_capacity(self.ends.len());
+        for number in 0..self.ends.len() as u32 {
+            table.insert_unique(hash(&number), number, hash);
+        }
+        self.table = table;
     }
 
     /// The name of a number that was given out here.
     pub(crate) fn name(&self, number: u32) -> &[u8] {
-        &self.list[number as usize]
+        get(&self.bytes, &self.ends, number)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.ends.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.list.iter().map(|name| &**name)
+        (0..self.ends.len() as u32).map(|number| self.name(number))
     }
+}
+
+fn get<'a>(bytes: &'a [u8], ends: &[usize], number: u32) -> &'a [u8] {
+    let number = number as usize;
+    let start = number.checked_sub(1).map_or(0, |before| ends[before]);
+    &bytes[start..ends[number]]
 }
 
 #[cfg(test)]

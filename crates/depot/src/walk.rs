@@ -26,6 +26,11 @@ impl Found {
     /// What stat(2) says; InvalidInput: it has not the name of a module file, is no file, or its path
     /// cannot be written into modules.dep.
     pub(crate) fn new(root: &Path, path: PathBuf) -> io::Result<Found> {
+        let metadata = fs::metadata(&path)?;
+        Found::of(root, path, metadata)
+    }
+
+    fn of(root: &Path, path: PathBuf, metadata: Metadata) -> io::Result<Found> {
         let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidInput, text.to_owned());
         let file = path.file_name().unwrap_or_default();
         if extension(file).is_none() {
@@ -37,7 +42,6 @@ impl Found {
         if name.is_empty() {
             return Err(invalid("before its first dot there is no name"));
         }
-        let metadata = fs::metadata(&path)?;
         if !metadata.is_file() {
             return Err(invalid("this is no regular file"));
         }
@@ -95,8 +99,13 @@ pub(crate) fn walk(
         for entry in entries {
             let entry = entry?;
             let (file, path) = (entry.file_name(), entry.path());
-            // Follows symbolic links, as kmod does; one that leads back is met only once.
-            let metadata = match fs::metadata(&path) {
+            // Follows symbolic links, as kmod does; one that leads back is met only once. What is
+            // none is looked at from its directory, without the way there.
+            let metadata = match entry.metadata() {
+                Ok(metadata) if metadata.is_symlink() => fs::metadata(&path),
+                other => other,
+            };
+            let metadata = match metadata {
                 Ok(metadata) => metadata,
                 Err(_) if extension(&file).is_none() => continue,
                 Err(error) => {
@@ -113,7 +122,7 @@ pub(crate) fn walk(
                     queue.push(path);
                 }
             } else if extension(&file).is_some() {
-                match Found::new(root, path.clone()) {
+                match Found::of(root, path.clone(), metadata) {
                     Ok(module) => found.push(module),
                     Err(error) => {
                         *sound = false;

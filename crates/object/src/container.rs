@@ -64,6 +64,59 @@ impl Container {
     }
 }
 
+/// An xz file of one block with a CRC-32, as the kernel wants them. liblzma's checksum, without the
+/// processor's instructions for it, takes a twentieth of the time of unpacking; so it is left out,
+/// and made here. Of what looks any different liblzma checks everything itself.
+struct Single {
+    /// How large it is when unpacked; not more than fits such a file.
+    size: usize,
+    crc: u32,
+}
+
+impl Single {
+    /// The file ends with the checksum, the index of blocks, and the footer, which says how long
+    /// the index is (xz-file-format.txt, 2.1.2 and 4). Whether that is true is of no matter: what
+    /// is unpacked has to have the checksum that is found here.
+    fn of(file: &[u8]) -> Option<Single> {
+        const CRC32: [u8; 2] = [0, 1];
+        let header = file.first_chunk::<12>()?;
+        let (rest, footer) = file.split_last_chunk::<12>()?;
+        if header[6..8] != CRC32 || footer[8..] != [CRC32[0], CRC32[1], b'Y', b'Z'] {
+            return None;
+        }
+        let backward = u32::from_le_bytes(*footer[4..].first_chunk()?);
+        let index_len = (backward as usize).checked_add(1)?.checked_mul(4)?;
+        let (blocks, index) = rest.split_at_checked(rest.len().checked_sub(index_len)?)?;
+        // The mark of an index, and the number of its records.
+        let mut records = index.strip_prefix(&[0, 1])?;
+        let unpadded = number(&mut records)?;
+        let size = number(&mut records)?;
+        let block = unpadded.checked_next_multiple_of(4)?;
+        // xz does not do better than about 7000; what says so may want too much memory.
+        let sound = block.checked_add(12)? == blocks.len() as u64
+            && size <= LIMIT as u64
+            && size <= unpadded.saturating_mul(10_000);
+        sound.then_some(Single {
+            size: usize::try_from(size).ok()?,
+            crc: u32::from_le_bytes(*blocks.last_chunk()?),
+        })
+    }
+}
+
+/// A number as xz writes it: seven bits in a byte, the lowest first.
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for place in 0..9 {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
 /// Unpacks module files, one after the other: buffers and decoders are kept from one to the next.
 #[derive(Default)]
 pub struct Unpacker {
@@ -89,14 +142,13 @@ impl Unpacker {
     /// # Errors
     /// [`UnpackError`].
     pub fn unpack<'a>(&'a mut self, file: &'a [u8]) -> Result<&'a [u8], UnpackError> {
-        self.buffer.clear();
-        match Container::of(file) {
+        let len = match Container::of(file) {
             Container::Plain => return Ok(file),
             Container::Gzip => self.gzip(file)?,
             Container::Xz => self.xz(file)?,
             Container::Zstd => self.zstd(file)?,
-        }
-        Ok(&self.buffer)
+        };
+        Ok(&self.buffer[..len])
     }
 
     /// Makes room for more, twice as much as there is.
@@ -111,8 +163,9 @@ impl Unpacker {
             .map_err(|_| UnpackError::NoMemory)
     }
 
-    fn xz(&mut self, file: &[u8]) -> Result<(), UnpackError> {
+    fn xz(&mut self, file: &[u8]) -> Result<usize, UnpackError> {
         const NAME: &str = "xz";
+        self.buffer.clear();
         let damaged = |error: liblzma::stream::Error| match error {
             liblzma::stream::Error::Mem => UnpackError::NoMemory,
             liblzma::stream::Error::MemLimit => {
@@ -121,11 +174,15 @@ impl Unpacker {
             liblzma::stream::Error::Data => UnpackError::Damaged(NAME, "a checksum is wrong"),
             _ => UnpackError::Damaged(NAME, "its header is not one of xz"),
         };
-        let checksum = only_checksum(file);
-        let flags = match checksum {
-            Some(_) => liblzma::stream::IGNORE_CHECK,
-            None => liblzma::stream::CONCATENATED,
-        };
+        let single = Single::of(file);
+        let mut flags = liblzma::stream::CONCATENATED;
+        if let Some(single) = &single {
+            flags |= liblzma::stream::IGNORE_CHECK;
+            // One more, for the decoder to see the end without asking for room.
+            self.buffer
+                .try_reserve_exact(single.size + 1)
+                .map_err(|_| UnpackError::NoMemory)?;
+        }
         let mut stream = Stream::new_stream_decoder(XZ_MEMORY, flags).map_err(damaged)?;
         loop {
             if self.buffer.len() == self.buffer.capacity() {
@@ -138,12 +195,13 @@ impl Unpacker {
                 .map_err(damaged)?;
             let room = self.buffer.len() < self.buffer.capacity();
             match status {
-                Status::StreamEnd
-                    if checksum.is_none_or(|sum| sum == crc32fast::hash(&self.buffer)) =>
-                {
-                    return Ok(());
+                Status::StreamEnd => {
+                    let wrong = |single: Single| single.crc != crc32fast::hash(&self.buffer);
+                    return match single.is_some_and(wrong) {
+                        true => Err(damaged(liblzma::stream::Error::Data)),
+                        false => Ok(self.buffer.len()),
+                    };
                 }
-                Status::StreamEnd => return Err(damaged(liblzma::stream::Error::Data)),
                 _ if room && (stream.total_in(), stream.total_out()) == before => {
                     return Err(UnpackError::Truncated(NAME));
                 }
@@ -152,8 +210,17 @@ impl Unpacker {
         }
     }
 
-    fn zstd(&mut self, file: &[u8]) -> Result<(), UnpackError> {
+    fn zstd(&mut self, file: &[u8]) -> Result<usize, UnpackError> {
         const NAME: &str = "zstd";
+        self.buffer.clear();
+        // With room for all of it the decoder needs no buffer of its own. What is not written to
+        // takes no memory, whatever the file says.
+        if let Ok(Some(size)) = zstd_safe::get_frame_content_size(file)
+            && size <= LIMIT as u64
+        {
+            let reserved = self.buffer.try_reserve_exact(size as usize);
+            reserved.map_err(|_| UnpackError::NoMemory)?;
+        }
         let damaged = |code| UnpackError::Damaged(NAME, zstd_safe::get_error_name(code));
         let mut decoder = match self.zstd.take() {
             Some(decoder) => decoder,
@@ -179,10 +246,10 @@ impl Unpacker {
             }
         }
         self.zstd = Some(decoder);
-        Ok(())
+        Ok(self.buffer.len())
     }
 
-    fn gzip(&mut self, file: &[u8]) -> Result<(), UnpackError> {
+    fn gzip(&mut self, file: &[u8]) -> Result<usize, UnpackError> {
         const NAME: &str = "gzip";
         // The last four bytes say how large it is when unpacked, modulo 2^32.
         let size = file
@@ -199,16 +266,15 @@ impl Unpacker {
         if size > LIMIT {
             return Err(UnpackError::TooLarge);
         }
-        self.buffer
-            .try_reserve_exact(size)
-            .map_err(|_| UnpackError::NoMemory)?;
-        self.buffer.resize(size, 0);
+        // What is in it is written over: clearing all of it each time takes longer than reading.
+        if let Some(more) = size.checked_sub(self.buffer.len()) {
+            let reserved = self.buffer.try_reserve_exact(more);
+            reserved.map_err(|_| UnpackError::NoMemory)?;
+            self.buffer.resize(size, 0);
+        }
         let decoder = self.gzip.get_or_insert_with(libdeflater::Decompressor::new);
-        match decoder.gzip_decompress(file, &mut self.buffer) {
-            Ok(len) => {
-                self.buffer.truncate(len);
-                Ok(())
-            }
+        match decoder.gzip_decompress(file, &mut self.buffer[..size]) {
+            Ok(len) => Ok(len),
             Err(libdeflater::DecompressionError::InsufficientSpace) => Err(UnpackError::Damaged(
                 NAME,
                 "it is larger than it says at its end, or ends too early",
@@ -220,100 +286,85 @@ impl Unpacker {
     }
 }
 
-/// The CRC-32 of all that an xz file holds, if it is one stream of one block with such a check, as
-/// the kernel's build makes them: then the decoder need not compute it, which takes it longer. (The
-/// .xz File Format, sections 2.1.2 Stream Footer, 3.4 Check, 4 Index.)
-fn only_checksum(file: &[u8]) -> Option<u32> {
-    /// Bytes of the stream's header, and of its footer.
-    const ENDS: usize = 12;
-    /// The check's kind in the stream's flags.
-    const CRC32: [u8; 2] = [0, 1];
-    let word = |at: usize| Some(u32::from_le_bytes(*file.get(at..)?.first_chunk()?));
-    let footer = file.len().checked_sub(ENDS)?;
-    if file[footer + 8..] != [CRC32[0], CRC32[1], b'Y', b'Z'] || file.get(6..8)? != CRC32 {
-        return None;
-    }
-    let index_len = (word(footer + 4)? as usize)
-        .checked_add(1)?
-        .checked_mul(4)?;
-    let index = footer.checked_sub(index_len)?;
-    // One record, which begins with how long the block is, padding apart; 7 bits a byte.
-    let [0, 1, record @ ..] = &file[index..footer] else {
-        return None;
-    };
-    let (mut block, mut shift) = (0usize, 0);
-    for byte in record.iter().take(4) {
-        block |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            let alone = block.next_multiple_of(4) + ENDS == index;
-            return word(index.checked_sub(4)?).filter(|_| alone);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use liblzma::stream::Check;
 
-    fn xz(content: &[u8], check: Check) -> Vec<u8> {
-        let mut stream = Stream::new_easy_encoder(1, check).unwrap();
-        let mut packed = Vec::with_capacity(content.len() + 1000);
-        let end = stream.process_vec(content, &mut packed, Action::Finish);
-        assert_eq!(end.unwrap(), Status::StreamEnd);
+    fn xz(bytes: &[u8], check: Check) -> Vec<u8> {
+        let mut packed = Vec::with_capacity(bytes.len() + 4096);
+        let mut stream = Stream::new_easy_encoder(6, check).unwrap();
+        let status = stream.process_vec(bytes, &mut packed, Action::Finish);
+        assert_eq!(status, Ok(Status::StreamEnd));
         packed
     }
 
-    fn content() -> Vec<u8> {
-        (0..40_000u32)
-            .flat_map(|n| (n * n / 7).to_le_bytes())
-            .collect()
+    /// Bytes that are packed a little.
+    fn sample(len: usize) -> Vec<u8> {
+        let byte = |n: usize| (n.wrapping_mul(0x9e37_79b9) >> 20) as u8 & 0x3f;
+        (0..len).map(byte).collect()
+    }
+
+    fn unpack(file: &[u8]) -> Result<Vec<u8>, UnpackError> {
+        Unpacker::new().unpack(file).map(<[u8]>::to_vec)
     }
 
     #[test]
-    fn the_checksum_of_a_single_block_is_found() {
-        let content = content();
-        let packed = xz(&content, Check::Crc32);
-        assert_eq!(only_checksum(&packed), Some(crc32fast::hash(&content)));
-        let mut unpacker = Unpacker::new();
-        assert_eq!(unpacker.unpack(&packed).unwrap(), content);
-        // Any other file's is the decoder's business.
-        let other = xz(&content, Check::Crc64);
-        assert_eq!(only_checksum(&other), None);
-        assert_eq!(unpacker.unpack(&other).unwrap(), content);
-        let twice = [&packed[..], &packed].concat();
-        assert_eq!(only_checksum(&twice), None);
-        assert_eq!(unpacker.unpack(&twice).unwrap().len(), 2 * content.len());
-        for end in 0..packed.len() {
-            only_checksum(&packed[..end]);
-        }
-    }
-
-    /// However a file is damaged, what comes out of it is right or an error.
-    #[test]
-    fn damage_is_noticed() {
-        let content = content();
-        let mut packed = xz(&content, Check::Crc32);
-        let mut unpacker = Unpacker::new();
-        for at in (0..packed.len())
-            .step_by(97)
-            .chain(packed.len() - 40..packed.len())
-        {
-            packed[at] ^= 0x10;
-            if let Ok(bytes) = unpacker.unpack(&packed) {
-                // What begins otherwise is no xz.
-                assert!(at < 6 || bytes == content, "byte {at}");
+    fn xz_with_each_checksum_and_size() {
+        for len in [0, 1, 127, 128, 5_000, 1 << 20] {
+            let bytes = sample(len);
+            for check in [Check::None, Check::Crc32, Check::Crc64, Check::Sha256] {
+                let packed = xz(&bytes, check);
+                // Of nothing there is no block.
+                let single = matches!(check, Check::Crc32) && len > 0;
+                assert_eq!(Single::of(&packed).is_some(), single, "{check:?} {len}");
+                assert!(unpack(&packed).unwrap() == bytes, "{check:?} {len}");
             }
-            packed[at] ^= 0x10;
+            // Several streams, and what may be between them.
+            let packed = xz(&bytes, Check::Crc32);
+            let twice = [&packed[..], &packed].concat();
+            assert!(unpack(&twice).unwrap() == [&bytes[..], &bytes].concat());
+            let padded = [&packed[..], &[0; 4]].concat();
+            assert!(unpack(&padded).unwrap() == bytes);
         }
-        // It stands before the index, whose length the footer says in words.
-        let sum = packed.len() - 12 - (usize::from(packed[packed.len() - 8]) + 1) * 4 - 4;
-        packed[sum] ^= 1;
-        assert_eq!(
-            unpacker.unpack(&packed),
-            Err(UnpackError::Damaged("xz", "a checksum is wrong"))
-        );
+    }
+
+    #[test]
+    fn every_changed_byte_of_xz_is_noticed() {
+        let packed = xz(&sample(600), Check::Crc32);
+        assert!(Single::of(&packed).is_some());
+        for at in 0..packed.len() {
+            for bit in [1, 0x10, 0x80] {
+                let mut other = packed.clone();
+                other[at] ^= bit;
+                if Container::of(&other) == Container::Xz {
+                    assert!(unpack(&other).is_err(), "byte {at}");
+                }
+            }
+            let cut = unpack(&packed[..at]);
+            assert!(cut.is_err() || at < 6, "{at} bytes");
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_called_that() {
+        let mut packed = xz(&sample(600), Check::Crc32);
+        let footer = packed.len() - 12;
+        let index = footer - 4 * (1 + usize::from(packed[footer + 4]));
+        packed[index - 2] ^= 1;
+        let why = unpack(&packed).unwrap_err();
+        assert_eq!(why, UnpackError::Damaged("xz", "a checksum is wrong"));
+    }
+
+    #[test]
+    fn the_end_of_a_gzip_file_is_missed() {
+        // `printf 'a module' | gzip -n`, and without its end.
+        let packed = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x54\xc8\xcd\x4f\x29\
+                       \xcd\x49\x05\0\x5b\xc1\x38\x0b\x08\0\0\0";
+        assert_eq!(unpack(packed).as_deref(), Ok(&b"a module"[..]));
+        for len in 2..packed.len() {
+            let why = unpack(&packed[..len]).unwrap_err();
+            assert_ne!(why, UnpackError::TooLarge, "{len} bytes");
+        }
     }
 }

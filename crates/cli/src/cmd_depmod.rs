@@ -102,6 +102,8 @@ impl DepmodArgs {
             search: Search::read(&self.config, &version, report),
             kernel,
             versions: self.symvers.is_some(),
+            // A directory that is named itself is a host's, or somebody's own.
+            built: !self.directory.is_given(),
             directory,
             output,
             rebuild: self.rebuild,

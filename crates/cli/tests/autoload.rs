@@ -14,7 +14,7 @@ use std::time::Instant;
 /// A host that resolves names itself, in a directory with these modules and their indexes.
 fn kernel(modules: &[&'static str], args: &[&str]) -> Kernel {
     let kernel = Kernel::with(modules, &[&["--modules", "ko"], args].concat());
-    kernel.sh("modfs depmod --directory ko 2>/dev/null").ok();
+    kernel.sh("modfs depmod --directory ko").ok();
     kernel
 }
 
@@ -31,7 +31,7 @@ fn opening_a_block_device_loads_its_module() {
     assert_eq!(kernel.names(), [""; 0]);
     for (node, module, name) in [("b-1-0", "rd", "rd"), ("b-251-0", "ramdisk", "ramdisk")] {
         let random = "dd if=/dev/urandom of=r bs=1000 count=300 2>/dev/null";
-        let write = format!("dd if=r of=k/dev/{node} bs=700 seek=3 2>/dev/null");
+        let write = format!("dd if=r of=k/dev/{node} bs=700 seek=3");
         kernel.sh(&format!("{random}; {write}")).ok();
         assert_eq!(kernel.state(module), "running");
         kernel
@@ -254,7 +254,7 @@ fn modprobe_is_the_helper() {
     });
     let mut kernel = kernel;
     kernel
-        .sh("ln -s modfs bin/modprobe; modfs depmod --directory ko 2>/dev/null")
+        .sh("ln -s modfs bin/modprobe; modfs depmod --directory ko")
         .ok();
     kernel.boot();
     kernel.sh("dd if=k/dev/b-1-0 of=/dev/null count=1").ok();

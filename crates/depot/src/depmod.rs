@@ -26,6 +26,9 @@ pub struct Options {
     pub directory: PathBuf,
     /// Where the indexes go, when it is not there.
     pub output: Option<PathBuf>,
+    /// It is of a kernel's build, which leaves `modules.order` and lists of what is part of the kernel
+    /// beside the modules: that one is missing is worth a warning.
+    pub built: bool,
     /// Only these files, not all of the directory.
     pub files: Vec<PathBuf>,
     /// Which of several files of one name counts, and what is not looked at.
@@ -128,15 +131,7 @@ pub fn make(options: &Options, report: &dyn Report) -> Result<Made, Error> {
     let last = last_run(options, report);
     let (names, list) = read(sorted(found, options, report), last, report, &mut sound);
     let modules = resolve(list, names, options, report)?;
-    let read = |name: &str| match fs::read(options.directory.join(name)) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let path = options.directory.join(name);
-            let text = format!("could not open {name} at {}: {error}", path.display());
-            report.report(Level::Warning, &text);
-            Vec::new()
-        }
-    };
+    let read = |name| left(options, name, report);
     let (builtin, modinfo) = (read("modules.builtin"), read("modules.builtin.modinfo"));
     let index = |name, made: Result<Vec<u8>, IndexError>| {
         made.map_err(|error| Error::Index(name, error))
@@ -273,6 +268,18 @@ fn find(options: &Options, report: &dyn Report, sound: &mut bool) -> Result<Vec<
     Ok(found)
 }
 
+/// A file that the kernel's build left beside the modules; without it, nothing.
+fn left(options: &Options, name: &str, report: &dyn Report) -> Vec<u8> {
+    let path = options.directory.join(name);
+    fs::read(&path).unwrap_or_else(|error| {
+        if options.built || error.kind() != io::ErrorKind::NotFound {
+            let text = format!("could not open {name} at {}: {error}", path.display());
+            report.report(Level::Warning, &text);
+        }
+        Vec::new()
+    })
+}
+
 /// One file for each name, in the order of `modules.order` and then that of kmod's table.
 fn sorted(found: Vec<Found>, options: &Options, report: &dyn Report) -> Vec<Found> {
     let mut by_name: HashMap<String, Found> = HashMap::new();
@@ -292,15 +299,7 @@ fn sorted(found: Vec<Found>, options: &Options, report: &dyn Report) -> Vec<Foun
         }
     }
     let mut list: Vec<Found> = by_name.into_values().collect();
-    let path = options.directory.join("modules.order");
-    let lines = fs::read(&path).unwrap_or_else(|error| {
-        let text = format!(
-            "could not open modules.order at {}: {error}",
-            path.display()
-        );
-        report.report(Level::Warning, &text);
-        Vec::new()
-    });
+    let lines = left(options, "modules.order", report);
     let order: HashMap<&[u8], usize> = lines
         .split(|byte| *byte == b'\n')
         .enumerate()

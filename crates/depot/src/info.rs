@@ -2,6 +2,7 @@
 
 use crate::reader::{ReadError, Reader};
 use modfs_object::{BadSignature, ModuleFile, Signer, modinfo, signature};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,7 @@ impl ModuleInfo {
     /// lack a `:` after the name.
     pub fn parameters(&self) -> (Vec<Parameter<'_>>, Vec<&[u8]>) {
         let (mut list, mut odd) = (Vec::<Parameter<'_>>::new(), Vec::new());
+        let mut places = HashMap::new();
         for (tag, value) in &self.entries {
             if tag != b"parm" && tag != b"parmtype" {
                 continue;
@@ -97,8 +99,7 @@ impl ModuleInfo {
                 continue;
             };
             let (name, text) = (&value[..colon], &value[colon + 1..]);
-            let at = list.iter().position(|parameter| parameter.name == name);
-            let at = at.unwrap_or_else(|| {
+            let at = *places.entry(name).or_insert_with(|| {
                 list.push(Parameter {
                     name,
                     description: None,

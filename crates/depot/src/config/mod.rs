@@ -15,6 +15,7 @@ pub(crate) use modules_conf::{Chain, End};
 pub use modules_conf::{ConfError, Surroundings};
 
 use crate::glob;
+use std::collections::HashSet;
 use std::fmt;
 
 /// What is configured, in the order in which it was read.
@@ -101,16 +102,16 @@ impl Config {
     /// once.
     pub fn softdeps(&self, module: &str) -> Deps {
         let mut all = Deps::default();
+        let (mut pre, mut post) = (HashSet::new(), HashSet::new());
         for rule in &self.rules {
             if let Line::Softdep { module: name, deps } = &rule.line
                 && name == module
             {
-                for (list, more) in [(&mut all.pre, &deps.pre), (&mut all.post, &deps.post)] {
-                    for name in more {
-                        if !list.contains(name) {
-                            list.push(name.clone());
-                        }
-                    }
+                for (list, known, more) in [
+                    (&mut all.pre, &mut pre, &deps.pre),
+                    (&mut all.post, &mut post, &deps.post),
+                ] {
+                    list.extend(more.iter().filter(|name| known.insert(*name)).cloned());
                 }
             }
         }

@@ -225,11 +225,14 @@ fn one_found(
     report: &dyn Report,
     told: &mut Vec<show::JsonStep>,
 ) -> Result<(), String> {
-    let by_name = matches!(
-        found.via,
-        Via::Name | Via::Builtin | Via::Command(_) | Via::File(_)
-    );
+    let by_name = match found.via {
+        Via::Name | Via::Command(_) | Via::File(_) => true,
+        Via::Builtin => found.aliases.is_empty(),
+        _ => false,
+    };
+    // It keeps nobody from removing a module.
     if (!by_name || args.use_blacklist)
+        && !args.removes()
         && let Some(origin) = depot.config().blacklisted(&found.name)
     {
         let text = format!("{} is blacklisted by {origin}", found.name);
@@ -246,7 +249,11 @@ fn one_found(
         add(&mut step.options, parameters);
         if args.ignore_install && matches!(step.action, Action::Run(_)) {
             let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
-            step.action = path.map_or(Action::Nothing, Action::Insert);
+            step.action = match path {
+                Some(path) => Action::Insert(path),
+                None if is_builtin(depot, found).map_err(fail)? => Action::Builtin,
+                None => Action::Nothing,
+            };
         }
     }
     if args.explain {

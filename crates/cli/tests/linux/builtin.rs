@@ -49,6 +49,19 @@ fn a_blacklist_for_what_is_part_of_the_kernel() {
     root.configure("blacklist built-in\n");
     assert_eq!(root.planned(&["-b", "-D", "built-in"]), "");
     assert_eq!(root.planned(&["-D", "built-in"]), "builtin built_in\n");
+    // By an alias it is not found, as any other.
+    assert_eq!(root.planned(&["-D", "fs-builtin"]), "");
+}
+
+#[test]
+fn without_its_command_it_is_part_of_the_kernel_again() {
+    let root = indexed();
+    root.configure("install built-in /bin/up\n");
+    assert_eq!(root.planned(&["-D", "built-in"]), "install /bin/up \n");
+    assert_eq!(
+        root.planned(&["-i", "-D", "built-in"]),
+        "builtin built_in\n"
+    );
 }
 
 #[test]

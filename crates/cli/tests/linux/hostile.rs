@@ -502,6 +502,38 @@ fn a_pattern_with_many_stars_ends() {
     );
 }
 
+/// The work must not grow with the square of their number.
+#[test]
+fn a_module_with_very_many_entries() {
+    need("as", "binutils");
+    let root = indexed();
+    let lines = |line: &dyn Fn(u32) -> String| (0..200_000).map(line).collect::<String>();
+    let texts = [
+        format!(
+            ".section .modinfo,\"a\"\n{}",
+            lines(&|n| format!(".asciz \"parm=p{n}:x\"\n.asciz \"parmtype=p{n}:int\"\n"))
+        ),
+        format!(
+            ".section __version_ext_names,\"a\"\n{}.section __version_ext_crcs,\"a\"\n{}",
+            lines(&|n| format!(".asciz \"v{n}\"\n")),
+            lines(&|n| format!(".long {n}\n"))
+        ),
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        let source = root.conf("many.s", text);
+        let object = root.file(&format!("kernel/many{number}.ko"));
+        let mut assemble = Command::new("as");
+        assemble.arg("-o").arg(&object).arg(source);
+        ok(&assemble.output().unwrap());
+    }
+    ok(&bounded(&["depmod", "-b", root.root(), VERSION]));
+    let fixed = ["modinfo", "-b", root.root(), "-k", VERSION, "-p", "many0"];
+    assert_eq!(ok(&bounded(&fixed)).lines().count(), 200_000);
+    let object = root.file("kernel/many1.ko");
+    let words = ["modprobe", "--show-modversions", object.to_str().unwrap()];
+    assert_eq!(ok(&bounded(&words)).lines().count(), 200_000);
+}
+
 #[test]
 fn a_standard_output_that_is_closed_is_no_panic() {
     let root = indexed();

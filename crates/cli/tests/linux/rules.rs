@@ -16,6 +16,17 @@ fn a_blacklisted_module_is_not_found_by_an_alias() {
 }
 
 #[test]
+fn a_blacklist_keeps_nobody_from_removing_a_module() {
+    let root = indexed();
+    root.configure("blacklist top\nblacklist mid-dle\n");
+    assert_eq!(root.planned(&["-r", "-D", "usb:v1"]), "rmmod top\n");
+    assert_eq!(
+        root.planned(&["-b", "-r", "-D", "mid-dle"]),
+        "rmmod mid_dle\n"
+    );
+}
+
+#[test]
 fn with_b_a_blacklist_is_for_names_too() {
     let root = indexed();
     root.configure("blacklist soft\nblacklist mid-dle\n");

@@ -76,6 +76,11 @@ impl Root {
                  __attribute__((section(\".modinfo\"), used)) = \"{line}\";\n"
             );
         }
+        self.compiled(path, &text)
+    }
+
+    /// A module at a path, of a text in C.
+    pub(crate) fn compiled(&self, path: &str, text: &str) -> PathBuf {
         let source = self.path("module.c");
         fs::write(&source, text).unwrap();
         let object = self.file(path);
@@ -118,6 +123,7 @@ impl Root {
     }
 }
 
+#[track_caller]
 pub(crate) fn ok(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", output.status);
@@ -125,6 +131,7 @@ pub(crate) fn ok(output: &Output) -> String {
 }
 
 /// What a tool that fails with 1 says.
+#[track_caller]
 pub(crate) fn fails(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");

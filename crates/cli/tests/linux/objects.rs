@@ -204,7 +204,6 @@ fn the_id_of_a_build() {
          __attribute__((section(\".note.gnu.build-id\"), used, aligned(4))) = \
          {4, 20, 3, \"GNU\", {0xab, 0xcd, 1, 2, 3}};\n\
          static const char l[] __attribute__((section(\".modinfo\"), used)) = \"license=GPL\";\n",
-        &[],
     );
     quiet(&root.depmod(&[]));
     let id = "abcd010203000000000000000000000000000000";
@@ -223,7 +222,7 @@ fn the_id_of_a_build() {
 #[test]
 fn a_module_without_anything() {
     let root = indexed();
-    root.compiled("kernel/bare.ko", "", &[]);
+    root.compiled("kernel/bare.ko", "");
     quiet(&root.depmod(&[]));
     assert_eq!(
         root.short(&quiet(&root.modinfo(&["bare"]))),

@@ -307,7 +307,7 @@ fn what_a_file_says_of_its_symbols() {
         __attribute__((section(\"__versions\"), used)) static const struct \
         { unsigned long crc; char name[56]; } versions[] = \
         {{0xdeadbeef, \"module_layout\"}, {7, \"printk\"}};\n";
-    let file = root.compiled("kernel/crc.ko", text, &[]);
+    let file = root.compiled("kernel/crc.ko", text);
     let file = file.to_str().unwrap();
     for option in ["--show-modversions", "--dump-modversions"] {
         assert_eq!(

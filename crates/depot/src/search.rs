@@ -70,7 +70,9 @@ impl Search {
                 .or_else(|| order.iter().position(|place| *place == kind))
                 .unwrap_or(usize::MAX)
         };
-        // Of two in one place the answer must not depend on the order they were found in.
-        (rank(new), &new.relative) < (rank(old), &old.relative)
+        // Of two in one place the answer must not depend on the order they were found in; one in an
+        // external directory that the search order does not name comes last, as in kmod.
+        let outside = |module: &Found| !module.path.starts_with(root);
+        (rank(new), outside(new), &new.relative) < (rank(old), outside(old), &old.relative)
     }
 }

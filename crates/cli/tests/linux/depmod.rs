@@ -104,6 +104,10 @@ fn external_directories() {
             "kernel/base.ko:",
         ),
         (
+            format!("external * {link}\nsearch nosuch\n"),
+            "kernel/base.ko:",
+        ),
+        (
             format!("external ^5 {link}\nsearch external built-in\n"),
             "kernel/base.ko:",
         ),

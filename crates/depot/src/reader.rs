@@ -24,7 +24,7 @@ pub enum ReadError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// It is a directory, a device, a FIFO.
-    #[error("is not a regular file")]
+    #[error("it is not a regular file")]
     NotRegular,
     /// It is compressed, and cannot be unpacked.
     #[error(transparent)]

@@ -422,3 +422,20 @@ fn a_device_that_faults_in_a_read_is_marked() {
     assert_eq!(kernel.state("badfs"), "faulted");
     kernel.assert_alive();
 }
+
+/// Of several that open a device at once each gets it.
+#[test]
+fn several_opens_at_once_load_once() {
+    let kernel = kernel(&["rd", "user", "lib"], &[]);
+    for _ in 0..10 {
+        let open = "dd if=k/dev/b-1-0 of=/dev/null count=1 2>/dev/null";
+        let ask = "echo request user > k/modules/kernel/control";
+        kernel
+            .sh(&format!(
+                "{open} & a=$!; {open} & b=$!; {ask} & c=$!; {ask} & d=$!; \
+                 wait $a && wait $b && wait $c && wait $d"
+            ))
+            .ok();
+        kernel.sh("rmmod rd user lib").ok();
+    }
+}

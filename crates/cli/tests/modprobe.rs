@@ -106,3 +106,34 @@ fn without_a_tree_it_says_what_it_cannot_do() {
             .contains("lib.ko")
     );
 }
+
+/// Of several at once each gets what it asked for, whoever was faster.
+#[test]
+fn several_at_once_do_not_fail_each_other() {
+    let kernel = kernel();
+    for _ in 0..10 {
+        kernel
+            .sh(&format!(
+                "{MODPROBE} user & a=$!; {MODPROBE} user & b=$!; {MODPROBE} lib & c=$!; \
+                 wait $a && wait $b && wait $c"
+            ))
+            .ok();
+        kernel.sh("rmmod user lib").ok();
+    }
+}
+
+/// A command that calls modprobe for its own module comes to an end.
+#[test]
+fn a_command_that_runs_itself_is_stopped() {
+    let kernel = kernel();
+    kernel
+        .sh(&format!(
+            "mkdir ko/modprobe.d; echo \"install hello {MODPROBE} hello\" > ko/modprobe.d/a.conf"
+        ))
+        .ok();
+    let said = kernel.sh(&format!("{MODPROBE} hello")).fails();
+    assert!(
+        said.contains("calls modprobe for itself again: give it -i"),
+        "{said}"
+    );
+}

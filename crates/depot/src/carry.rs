@@ -11,6 +11,11 @@ pub trait Target {
     /// Whether a module is there, whatever its state.
     fn is_loaded(&self, module: &str) -> bool;
 
+    /// Whether a module that is there works, as opposed to one that has failed and had to stay.
+    fn works(&self, module: &str) -> bool {
+        self.is_loaded(module)
+    }
+
     /// Inserts a module.
     ///
     /// # Errors
@@ -41,6 +46,11 @@ pub struct Carrier<'a> {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+/// In the environment of commands: how many of them are around it.
+const DEPTH: &str = "MODFS_COMMAND_DEPTH";
+/// More are a command that calls modprobe for its own module.
+const DEEPEST: u32 = 16;
+
 impl Carrier<'_> {
     /// Does the steps, but for those whose module is there already; when one fails that is
     /// required, what was inserted goes again. `before` is told of each that is done.
@@ -64,6 +74,8 @@ impl Carrier<'_> {
                 Ok(()) if matches!(step.action, Action::Insert(_)) => inserted.push(module),
                 Ok(()) => {}
                 Err(_) if !step.required => {}
+                // Somebody else was faster.
+                Err(_) if target.is_loaded(&module) && target.works(&module) => {}
                 Err(why) => {
                     for module in inserted.iter().rev() {
                         // Somebody may use it already; then it stays.
@@ -104,8 +116,16 @@ impl Carrier<'_> {
     /// Runs a command of the configuration, as kmod does: `$CMDLINE_OPTS` are the options.
     ///
     /// # Errors
-    /// It failed.
+    /// It failed; or it is one that, by modprobe, runs itself.
     pub fn shell(&self, command: &str, step: &Step) -> Result<(), String> {
+        let depth = std::env::var(DEPTH).ok().and_then(|text| text.parse().ok());
+        let depth: u32 = depth.unwrap_or(0) + 1;
+        if depth > DEEPEST {
+            return Err(format!(
+                "the command for {} calls modprobe for itself again: give it -i ({command})",
+                step.module
+            ));
+        }
         let command = command.replace("$CMDLINE_OPTS", &step.options);
         let mut shell = Command::new("/bin/sh");
         shell
@@ -113,7 +133,8 @@ impl Carrier<'_> {
             .arg(&command)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(self.config.environment())
-            .env("MODPROBE_MODULE", &step.module);
+            .env("MODPROBE_MODULE", &step.module)
+            .env(DEPTH, depth.to_string());
         let status = shell
             .status()
             .map_err(|e| format!("cannot run /bin/sh: {e}"))?;

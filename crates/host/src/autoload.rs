@@ -1,14 +1,19 @@
 //! Resolving names of modules in this process: what modprobe does, without the program.
 
 use crate::host::{Host, Shared};
-use modfs_core::{InitArgs, Refusal};
+use modfs_core::{InitArgs, Refusal, State};
 use modfs_depot::carry::{Carrier, Target};
 use modfs_depot::config::{Config, Surroundings};
 use modfs_depot::probe::{Depot, Found, Via};
 use modfs_depot::{Level, Reader};
 use modfs_tree::ModuleTree;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How long to wait for a module that another thread is starting.
+const OTHERS_INIT: Duration = Duration::from_secs(2);
 
 /// Where a host's modules are, and what is configured for them.
 #[derive(Clone, Debug)]
@@ -19,11 +24,14 @@ pub struct Autoload {
     pub modules_conf: Option<PathBuf>,
 }
 
-/// Whose modules they become. Neither keeps the host from ending.
-#[derive(Clone)]
-enum Into {
-    Host(Weak<Shared>),
-    Tree(Weak<Shared>, Weak<ModuleTree>),
+/// Whose modules they become. It does not keep the host from ending.
+struct Into {
+    host: Weak<Shared>,
+    /// Where they are shown.
+    tree: Option<Weak<ModuleTree>>,
+    /// The modules that are being inserted: one thread does it, the others wait.
+    inserting: Mutex<HashSet<String>>,
+    inserted: Condvar,
 }
 
 impl Host {
@@ -31,17 +39,21 @@ impl Host {
     /// set: by the indexes and the configuration, which are read anew each time. Names that the
     /// host has in its code do not need a program outside then.
     pub fn resolve_names(&self, autoload: Autoload) {
-        let into = Into::Host(Arc::downgrade(self.shared()));
-        self.resolve(autoload, into);
+        self.resolve(autoload, None);
     }
 
     /// As [`Host::resolve_names`], for a host whose modules are shown in a tree.
     pub(crate) fn resolve_into(&self, tree: &Arc<ModuleTree>, autoload: Autoload) {
-        let into = Into::Tree(Arc::downgrade(self.shared()), Arc::downgrade(tree));
-        self.resolve(autoload, into);
+        self.resolve(autoload, Some(Arc::downgrade(tree)));
     }
 
-    fn resolve(&self, autoload: Autoload, into: Into) {
+    fn resolve(&self, autoload: Autoload, tree: Option<Weak<ModuleTree>>) {
+        let into = Into {
+            host: Arc::downgrade(self.shared()),
+            tree,
+            inserting: Mutex::default(),
+            inserted: Condvar::new(),
+        };
         self.set_resolver(move |name| autoload.load(name, &into));
     }
 }
@@ -94,10 +106,43 @@ fn load_one(depot: &Depot, found: &Found, into: &Into) -> Result<(), String> {
 }
 
 impl Into {
-    fn host(&self) -> Option<Arc<Shared>> {
-        match self {
-            Into::Host(host) | Into::Tree(host, _) => host.upgrade(),
+    fn state(&self, module: &str) -> Option<State> {
+        self.host.upgrade()?.state(module)
+    }
+
+    /// Waits until no thread inserts the module, but not for ever: one whose init asks for itself
+    /// would wait for itself.
+    fn settled(&self, module: &str) -> MutexGuard<'_, HashSet<String>> {
+        let mut inserting = self
+            .inserting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let deadline = Instant::now() + OTHERS_INIT;
+        while inserting.contains(module)
+            && let Some(left) = deadline.checked_duration_since(Instant::now())
+        {
+            let woken = self.inserted.wait_timeout(inserting, left);
+            inserting = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+        inserting
+    }
+
+    /// Takes the turn to insert the module.
+    fn turn(&self, module: &str) -> Turn<'_> {
+        self.settled(module).insert(module.to_owned());
+        Turn(self, module.to_owned())
+    }
+}
+
+/// The turn of one thread to insert a module.
+struct Turn<'a>(&'a Into, String);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let inserting = &self.0.inserting;
+        let mut inserting = inserting.lock().unwrap_or_else(PoisonError::into_inner);
+        inserting.remove(&self.1);
+        self.0.inserted.notify_all();
     }
 }
 
@@ -105,7 +150,14 @@ const ENDED: &str = "the host has ended";
 
 impl Target for Into {
     fn is_loaded(&self, module: &str) -> bool {
-        self.host().is_some_and(|host| host.state(module).is_some())
+        // One that another thread inserts at this moment is wanted when it is ready.
+        drop(self.settled(module));
+        self.state(module).is_some()
+    }
+
+    fn works(&self, module: &str) -> bool {
+        let state = self.state(module);
+        matches!(state, Some(State::Initializing | State::Running))
     }
 
     fn insert(
@@ -115,6 +167,10 @@ impl Target for Into {
         parameters: &[String],
         autoclean: bool,
     ) -> Result<(), String> {
+        let _turn = self.turn(module);
+        if self.works(module) {
+            return Ok(());
+        }
         let mut reader = Reader::default();
         let object = reader.read(file);
         let object = object.map_err(|e| format!("{}: {e}", file.display()))?;
@@ -123,23 +179,23 @@ impl Target for Into {
             autoclean,
         };
         let refused = |refusal: Refusal| format!("could not insert {}: {refusal}", file.display());
-        match self {
-            Into::Tree(_, tree) => {
-                let tree = tree.upgrade().ok_or(ENDED)?;
-                tree.insert(module, object, &args).map_err(refused)
-            }
-            Into::Host(host) => {
-                let host = host.upgrade().ok_or(ENDED)?;
+        let inserted = match &self.tree {
+            Some(tree) => tree.upgrade().ok_or(ENDED)?.insert(module, object, &args),
+            None => {
                 let object = Arc::new(object.to_vec());
-                host.insert(module, object, &args).map_err(refused)
+                self.host
+                    .upgrade()
+                    .ok_or(ENDED)?
+                    .insert(module, object, &args)
             }
-        }
+        };
+        inserted.map_err(refused)
     }
 
     fn remove(&self, module: &str) -> Result<(), String> {
-        let removed = match self {
-            Into::Tree(_, tree) => tree.upgrade().ok_or(ENDED)?.take_out(module),
-            Into::Host(host) => Host::of(host.upgrade().ok_or(ENDED)?).unload(module),
+        let removed = match &self.tree {
+            Some(tree) => tree.upgrade().ok_or(ENDED)?.take_out(module),
+            None => Host::of(self.host.upgrade().ok_or(ENDED)?).unload(module),
         };
         removed.map_err(|refusal| refusal.to_string())
     }

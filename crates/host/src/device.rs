@@ -6,7 +6,7 @@ use crate::chrdev::OpenChar;
 use crate::cstruct::{CInode, FileOperations, ForC};
 use crate::host::Shared;
 use crate::in_flight::InFlight;
-use modfs_core::{Errno, Id};
+use modfs_core::{Errno, Id, State};
 use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -286,8 +286,13 @@ impl DevNode {
         self.host.devices.get(self.class, self.major)
     }
 
+    /// Not all that the module registers may be there yet.
+    fn is_starting(&self, device: &Device) -> bool {
+        self.host.state(&device.owner.name) == Some(State::Initializing)
+    }
+
     fn find(&self) -> Option<(Device, Pin)> {
-        let device = self.get()?;
+        let device = self.get().filter(|device| !self.is_starting(device))?;
         let pin = device.owner.pin()?;
         Some((device, pin))
     }
@@ -306,10 +311,13 @@ impl DevNode {
             ],
             Class::Block => vec![format!("block-major-{major}")],
         };
+        // Also of one whose module is only being started: whoever loads modules waits for it.
+        let is_known = || self.get().is_some_and(|device| !self.is_starting(&device));
         for name in names {
-            if self.major > 0 && self.get().is_none() {
-                let _ = self.host.request_module(&name);
+            if major == 0 || is_known() {
+                break;
             }
+            let _ = self.host.request_module(&name);
         }
         self.find().ok_or(Errno::ENXIO)
     }

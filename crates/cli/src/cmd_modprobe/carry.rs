@@ -11,6 +11,9 @@ use modfs_depot::probe::{Depot, Found, Reason, Step};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// How long to wait for a module that somebody else is starting.
+const OTHERS_INIT: Duration = Duration::from_secs(2);
+
 /// What is worked with.
 pub(super) struct Work<'a> {
     pub(super) args: &'a ModprobeArgs,
@@ -30,7 +33,21 @@ pub(super) fn removal(depot: &Depot, found: &Found) -> String {
 
 impl Target for Work<'_> {
     fn is_loaded(&self, module: &str) -> bool {
+        // One that somebody else inserts at this moment is wanted when it is ready.
+        let deadline = Instant::now() + OTHERS_INIT;
+        let begins = || {
+            let state = self.tree.read(module, "state").unwrap_or_default();
+            matches!(state.as_str(), "uninitialized" | "initializing")
+        };
+        while begins() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         self.tree.is_mapped(module)
+    }
+
+    fn works(&self, module: &str) -> bool {
+        let state = self.tree.read(module, "state").unwrap_or_default();
+        matches!(state.as_str(), "initializing" | "running")
     }
 
     fn insert(

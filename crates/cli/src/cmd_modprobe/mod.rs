@@ -87,8 +87,7 @@ pub(crate) struct ModprobeArgs {
     verbose: u8,
     /// A module, an alias, or the path of a module file; then its parameters, or with -a or -r
     /// further modules
-    // Values with a dash are not allowed for the first: then `-C/FILE` would be one.
-    #[arg(value_name = "NAME", trailing_var_arg = true)]
+    #[arg(value_name = "NAME")]
     arguments: Vec<String>,
 }
 
@@ -332,6 +331,13 @@ fn carry_out(
                 true => carry::removal(depot, found),
                 false => steps.iter().map(show::lines).collect(),
             });
+            return Ok(());
+        }
+        let idle = |step: &Step| matches!(step.action, Action::Builtin | Action::Null);
+        if steps
+            .iter()
+            .all(|step| idle(step) && step.before.is_empty() && step.after.is_empty())
+        {
             return Ok(());
         }
         return Err(

@@ -193,6 +193,11 @@ pub(crate) fn run_all(root: &Path, seconds: Option<&str>) -> Result<(), String> 
         if std::env::var_os("CXX").is_none() {
             fuzz.env("CXX", "clang++");
         }
+        // What unpacks is in C: libFuzzer is to see the ways through it too.
+        if std::env::var_os("CC").is_none() && std::env::var_os("CFLAGS").is_none() {
+            fuzz.env("CC", "clang");
+            fuzz.env("CFLAGS", "-fsanitize=fuzzer-no-link");
+        }
         // One that is set for the workspace would be shared with other flags.
         fuzz.args(["--target-dir", "fuzz/target"]);
         fuzz

@@ -1,8 +1,8 @@
 //! What depmod needs to know of module files.
 
-use crate::reader::{ReadError, Reader};
+use crate::reader::{Opened, ReadError, Reader};
 use hashbrown::{DefaultHashBuilder, HashTable};
-use modfs_object::ModuleFile;
+use modfs_object::{ModuleFile, ReadRef};
 use std::hash::BuildHasher as _;
 use std::path::Path;
 
@@ -65,12 +65,24 @@ pub(crate) struct Facts<S> {
 impl Facts<Strings> {
     /// Reads a module file.
     pub(crate) fn read(path: &Path, reader: &mut Reader) -> Result<Facts<Strings>, ReadError> {
-        let bytes = reader.read(path)?;
-        Ok(Facts::of(&ModuleFile::parse(bytes)?, bytes.len())?)
+        let file = match reader.open(path)? {
+            Opened::Whole(bytes) => {
+                return Ok(Facts::of(&ModuleFile::parse(bytes)?, bytes.len())?);
+            }
+            Opened::Pieces(file) => file,
+        };
+        let len = ReadRef::len(&file).unwrap_or(0) as usize;
+        let facts = ModuleFile::parse(&file).and_then(|module| Facts::of(&module, len));
+        // Not to take for its end what could not be read.
+        file.into_inner().failure()?;
+        Ok(facts?)
     }
 
     /// Of a module file of this length.
-    fn of(module: &ModuleFile<'_>, len: usize) -> Result<Facts<Strings>, modfs_object::Error> {
+    fn of<'a, R: ReadRef<'a>>(
+        module: &ModuleFile<'a, R>,
+        len: usize,
+    ) -> Result<Facts<Strings>, modfs_object::Error> {
         let mut facts = Facts::<Strings>::default();
         // Names may share their bytes, and those of a small file could fill the memory.
         let mut left = len.saturating_mul(OVERLAP);
@@ -80,9 +92,9 @@ impl Facts<Strings> {
             })?;
             Ok(())
         };
-        for export in module.exports() {
-            take(export.name)?;
-            facts.exports.push(export.name);
+        for name in module.export_names() {
+            take(name)?;
+            facts.exports.push(name);
         }
         for import in module.imports() {
             take(import.name)?;
@@ -243,6 +255,15 @@ mod tests {
         let many = object(&[b'a'; 4000], 4000);
         let error = read(&many).unwrap_err().to_string();
         assert!(error.contains("names are together larger"), "{error}");
+        // Read in pieces it is the same, but for what is cut off.
+        let whole = object(b"abc", 3_000);
+        assert!(whole.len() > 48 << 10);
+        let in_one = Facts::of(&ModuleFile::parse(&whole[..]).unwrap(), whole.len());
+        assert_eq!(read(&whole).unwrap(), in_one.unwrap());
+        for len in [whole.len() - 1, whole.len() / 2 + 4_000] {
+            let error = read(&whole[..len]).unwrap_err().to_string();
+            assert!(error.contains("truncated or damaged"), "{error}");
+        }
         // None is longer than any name may be.
         let facts = read(&object(&[b'a'; 100_000], 100)).unwrap();
         assert_eq!(facts.imports.iter().count(), 0);

@@ -33,6 +33,7 @@ pub use elf::{Bind, Object, Place, Relocation, Section, SectionKind, Symbol, Sym
 pub use error::Error;
 pub use info::{Export, Modinfo, gpl_compatible};
 pub use module_file::{Exported, Imported, ModuleFile, Signature, modinfo, signature};
+pub use object::read::ReadRef;
 #[cfg(feature = "signatures")]
 pub use signer::{BadSignature, Signer};
 

@@ -9,28 +9,28 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use object::Endianness;
 use object::elf;
-use object::read::SymbolIndex;
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
+use object::read::{ReadRef, SymbolIndex};
 
-/// A module file.
+/// A module file: its bytes, or what reads pieces of it.
 #[derive(Debug)]
-pub struct ModuleFile<'a>(Class<'a>);
+pub struct ModuleFile<'a, R: ReadRef<'a> = &'a [u8]>(Class<'a, R>);
 
 #[derive(Debug)]
-enum Class<'a> {
-    Bits32(Tables<'a, elf::FileHeader32<Endianness>>),
-    Bits64(Tables<'a, elf::FileHeader64<Endianness>>),
+enum Class<'a, R: ReadRef<'a>> {
+    Bits32(Tables<'a, elf::FileHeader32<Endianness>, R>),
+    Bits64(Tables<'a, elf::FileHeader64<Endianness>, R>),
 }
 
 #[derive(Debug)]
-struct Tables<'a, H: FileHeader> {
-    data: &'a [u8],
+struct Tables<'a, H: FileHeader, R: ReadRef<'a>> {
+    data: R,
     endian: Endianness,
     machine: u16,
-    sections: SectionTable<'a, H>,
+    sections: SectionTable<'a, H, R>,
     /// The names of sections.
     section_names: &'a [u8],
-    symbols: SymbolTable<'a, H>,
+    symbols: SymbolTable<'a, H, R>,
     /// The names of symbols.
     symbol_names: &'a [u8],
 }
@@ -69,23 +69,23 @@ macro_rules! tables {
     };
 }
 
-impl<'a> ModuleFile<'a> {
+impl<'a, R: ReadRef<'a>> ModuleFile<'a, R> {
     /// Reads the headers and finds the symbol table.
     ///
     /// # Errors
     /// [`Error::NotElf`], [`Error::Short`], [`Error::Class`], [`Error::Endian`]: what it is
     /// instead. [`Error::Damaged`]: a table lies outside the file.
-    pub fn parse(data: &'a [u8]) -> Result<ModuleFile<'a>, Error> {
-        if data.len() >= 4 && data[..4] != elf::ELFMAG {
+    pub fn parse(data: R) -> Result<ModuleFile<'a, R>, Error> {
+        let len = data.len().unwrap_or(0);
+        if matches!(data.read_bytes_at(0, 4), Ok(magic) if magic != elf::ELFMAG) {
             return Err(Error::NotElf);
         }
-        if data.len() < size_of::<elf::FileHeader32<Endianness>>() {
-            return Err(Error::Short(data.len()));
+        let head = data.read_bytes_at(0, size_of::<elf::FileHeader32<Endianness>>() as u64);
+        let head = head.map_err(|()| Error::Short(len as usize))?;
+        if !matches!(head[5], 1 | 2) {
+            return Err(Error::Endian(head[5]));
         }
-        if !matches!(data[5], 1 | 2) {
-            return Err(Error::Endian(data[5]));
-        }
-        match data[4] {
+        match head[4] {
             1 => Ok(ModuleFile(Class::Bits32(Tables::parse(data)?))),
             2 => Ok(ModuleFile(Class::Bits64(Tables::parse(data)?))),
             class => Err(Error::Class(class)),
@@ -105,7 +105,7 @@ impl<'a> ModuleFile<'a> {
 
     /// The modinfo: tag and value of each entry, in the file's order. An entry without `=` has an
     /// empty value.
-    pub fn modinfo(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub fn modinfo(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a, R> {
         modinfo(self.section(".modinfo").unwrap_or_default())
     }
 
@@ -114,6 +114,11 @@ impl<'a> ModuleFile<'a> {
     /// the strings of `__ksymtab_strings`.
     pub fn exports(&self) -> Vec<Exported<'a>> {
         tables!(self, tables => tables.exports())
+    }
+
+    /// The names of [`ModuleFile::exports`]; their checksums are not looked at.
+    pub fn export_names(&self) -> Vec<&'a [u8]> {
+        tables!(self, tables => tables.export_names())
     }
 
     /// The symbols it imports, in the order of the symbol table, then those that only
@@ -149,10 +154,11 @@ const CRC: &[u8] = b"__crc_";
 /// `NT_GNU_BUILD_ID`.
 const NT_GNU_BUILD_ID: u32 = 3;
 
-impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
-    fn parse(data: &'a [u8]) -> Result<Tables<'a, H>, Error> {
+impl<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>> Tables<'a, H, R> {
+    fn parse(data: R) -> Result<Tables<'a, H, R>, Error> {
         let damaged = |what| move |_| Error::Damaged(what);
-        let header = H::parse(data).map_err(|_| Error::Short(data.len()))?;
+        let short = |_| Error::Short(data.len().unwrap_or(0) as usize);
+        let header = H::parse(data).map_err(short)?;
         let endian = header
             .endian()
             .map_err(damaged("the ELF header cannot be read"))?;
@@ -223,8 +229,7 @@ impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
             return crcs.iter().map(export).collect();
         }
         if exports.is_empty() {
-            let strings = self.section(b"__ksymtab_strings").unwrap_or_default();
-            let names = strings.split(|byte| *byte == 0).filter(|n| !n.is_empty());
+            let names = self.export_strings();
             return names.map(|name| Exported { name, crc: None }).collect();
         }
         crcs.sort_unstable();
@@ -234,6 +239,28 @@ impl<'a, H: FileHeader<Endian = Endianness>> Tables<'a, H> {
             export.crc = found.map(|(_, crc)| *crc);
         }
         exports
+    }
+
+    fn export_strings(&self) -> impl Iterator<Item = &'a [u8]> + use<'a, H, R> {
+        let strings = self.section(b"__ksymtab_strings").unwrap_or_default();
+        strings.split(|byte| *byte == 0).filter(|n| !n.is_empty())
+    }
+
+    fn export_names(&self) -> Vec<&'a [u8]> {
+        let defined = |symbol: &&H::Sym| !symbol.is_undefined(self.endian);
+        let of = |mark: &'static [u8]| {
+            let symbols = self.symbols.iter().filter(defined);
+            let names = symbols.filter_map(move |symbol| self.name(symbol).strip_prefix(mark));
+            names.collect::<Vec<_>>()
+        };
+        let mut names = of(KSYMTAB);
+        if names.is_empty() {
+            names = of(CRC);
+        }
+        if names.is_empty() {
+            names.extend(self.export_strings());
+        }
+        names
     }
 
     /// The checksum is the symbol's value, or the word it points at.

@@ -94,7 +94,7 @@ fn modules_conf(text: &str) -> Corpus {
     }
     let around = Surroundings {
         version: "2.4.37".to_owned(),
-        autoclean: text.len() % 2 == 0,
+        autoclean: text.len().is_multiple_of(2),
         commands: false,
         root: "/".into(),
     };

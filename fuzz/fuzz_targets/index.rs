@@ -88,6 +88,11 @@ fn written(lines: &[u8]) {
         let mut values: Vec<Value> = matching.flat_map(|(_, values)| values.clone()).collect();
         found.sort();
         values.sort();
+        // As with kmod, some are found twice when the name is itself a pattern.
+        if name.iter().any(|byte| b"*?[".contains(byte)) {
+            found.dedup();
+            values.dedup();
+        }
         assert_eq!(found, values, "{:?}", String::from_utf8_lossy(name));
     }
 }

@@ -152,9 +152,10 @@ impl Index {
                 break;
             };
             match node.child(*byte) {
-                // Keys that begin with such a byte have been looked at, all of them.
-                Some(child) if !is_wild(*byte) => (rest, place) = (after, child),
-                _ => break,
+                // What begins with a wildcard has been looked at already, and is found once more:
+                // kmod answers `modprobe -R 'usb:*'` with it twice.
+                Some(child) => (rest, place) = (after, child),
+                None => break,
             }
         }
         found.sort_by_key(|value| value.priority);
@@ -378,7 +379,7 @@ mod tests {
         assert_eq!(matching("pci:v8086d1533"), ["any", "igb", "set"]);
         assert_eq!(matching("pci:v8086d1573"), ["any", "set"]);
         assert_eq!(matching("x"), ["one"]);
-        assert_eq!(matching("?"), ["one"]);
+        assert_eq!(matching("?"), ["one", "one"]);
         assert_eq!(matching(""), ["empty"]);
         assert_eq!(matching("usbcore"), ["core"]);
         assert_eq!(index.entries().unwrap().len(), 7);

@@ -88,8 +88,9 @@ fn written(lines: &[u8]) {
         let mut values: Vec<Value> = matching.flat_map(|(_, values)| values.clone()).collect();
         found.sort();
         values.sort();
-        // As with kmod, some are found twice when the name is itself a pattern.
+        // As with kmod, a name that is itself a pattern is found as it is, too.
         if name.iter().any(|byte| b"*?[".contains(byte)) {
+            found.retain(|value| values.contains(value));
             found.dedup();
             values.dedup();
         }

@@ -1,6 +1,7 @@
 /* memfs: a file system whose files are memory. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/delay.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -33,7 +34,7 @@ static struct memfs *take(struct super_block *sb)
 	struct memfs *fs = sb->s_private;
 
 	while (__atomic_test_and_set(&fs->lock, __ATOMIC_ACQUIRE))
-		;
+		msleep(1);
 	return fs;
 }
 

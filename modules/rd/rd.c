@@ -65,6 +65,10 @@ static int __init rd_init(void)
 		memset(memory[i], 0, (size_t)kib << 10);
 	}
 	err = register_blkdev(RD_MAJOR, "rd", &rd_ops);
+	if (err) {
+		rd_free();
+		return err;
+	}
 	for (i = 0; !err && i < disks; i++)
 		err = modfs_set_capacity(RD_MAJOR, i, (sector_t)kib << (10 - SECTOR_SHIFT));
 	if (err) {

@@ -439,3 +439,13 @@ fn several_opens_at_once_load_once() {
         kernel.sh("rmmod rd user lib").ok();
     }
 }
+
+/// A module cannot take back what another has registered.
+#[test]
+fn a_second_disk_of_a_number_leaves_the_first() {
+    let kernel = kernel(&["rd", "other=rd"], &[]);
+    kernel.sh("insmod ko/rd.ko kib=64").ok();
+    kernel.sh("insmod ko/other.ko kib=32").fails();
+    kernel.sh("cat k/dev/b-1-0 > disk").ok();
+    assert_eq!(size(&kernel.path("disk")), 64 << 10);
+}

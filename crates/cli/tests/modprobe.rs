@@ -137,3 +137,19 @@ fn a_command_that_runs_itself_is_stopped() {
         "{said}"
     );
 }
+
+#[test]
+fn what_softdeps_brought_goes_too() {
+    let kernel = kernel();
+    kernel
+        .sh("mkdir ko/modprobe.d; echo softdep user pre: hello > ko/modprobe.d/a.conf")
+        .ok();
+    kernel.sh(&format!("{MODPROBE} user")).ok();
+    assert_eq!(kernel.state("hello"), "running");
+    assert_eq!(
+        kernel.sh(&format!("{MODPROBE} -r -v user")).ok(),
+        "rmmod user\nrmmod lib\nrmmod hello\n"
+    );
+    let said = kernel.sh(&format!("{MODPROBE} -r nosuch")).fails();
+    assert!(said.contains("FATAL: Module nosuch not found.\n"), "{said}");
+}

@@ -16,7 +16,7 @@ pub trait Target {
         self.is_loaded(module)
     }
 
-    /// Inserts a module.
+    /// Inserts a module; `false`: it was there already, by somebody else.
     ///
     /// # Errors
     /// Why not, for people; then nothing is left of it.
@@ -26,7 +26,7 @@ pub trait Target {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<(), String>;
+    ) -> Result<bool, String>;
 
     /// Removes a module that was inserted for one that could not be.
     ///
@@ -70,12 +70,9 @@ impl Carrier<'_> {
                 continue;
             }
             before(step);
-            match self.step(step, &module, &parameters, target) {
-                Ok(()) if matches!(step.action, Action::Insert(_)) => inserted.push(module),
+            match self.step(step, &module, &parameters, target, &mut inserted) {
                 Ok(()) => {}
                 Err(_) if !step.required => {}
-                // Somebody else was faster.
-                Err(_) if target.is_loaded(&module) && target.works(&module) => {}
                 Err(why) => {
                     for module in inserted.iter().rev() {
                         // Somebody may use it already; then it stays.
@@ -94,6 +91,7 @@ impl Carrier<'_> {
         module: &str,
         parameters: &[String],
         target: &dyn Target,
+        inserted: &mut Vec<String>,
     ) -> Result<(), String> {
         for command in &step.before {
             self.shell(command, step)?;
@@ -101,7 +99,13 @@ impl Carrier<'_> {
         match &step.action {
             Action::Insert(path) => {
                 let autoclean = self.autoclean && !self.config.keeps(&step.module);
-                target.insert(path, module, parameters, autoclean)?;
+                match target.insert(path, module, parameters, autoclean) {
+                    Ok(true) => inserted.push(module.to_owned()),
+                    Ok(false) => {}
+                    // Somebody else was faster.
+                    Err(_) if target.is_loaded(module) && target.works(module) => {}
+                    Err(why) => return Err(why),
+                }
             }
             Action::Run(command) => self.shell(command, step)?,
             Action::Builtin | Action::Null => {}
@@ -202,7 +206,7 @@ mod tests {
             self.0.borrow().iter().any(|loaded| loaded == module)
         }
 
-        fn insert(&self, _: &Path, name: &str, given: &[String], _: bool) -> Result<(), String> {
+        fn insert(&self, _: &Path, name: &str, given: &[String], _: bool) -> Result<bool, String> {
             if name == "bad" {
                 return Err("bad".into());
             }
@@ -212,7 +216,7 @@ mod tests {
                 format!("{name} {}", given.join("|"))
             };
             self.0.borrow_mut().push(name);
-            Ok(())
+            Ok(true)
         }
 
         fn remove(&self, module: &str) -> Result<(), String> {
@@ -241,6 +245,11 @@ mod tests {
             carried(&steps, &["a"]),
             (Err("bad".into()), vec!["a".into()])
         );
+        // So it does when what failed is a command after it.
+        let mut after = step("b", true);
+        after.after.push("false".into());
+        let (done, left) = carried(&[step("a", true), after], &[]);
+        assert!(done.is_err() && left.is_empty(), "{done:?} {left:?}");
         let soft = [step("bad", false), step("b", true)];
         assert_eq!(carried(&soft, &[]), (Ok(()), vec!["b".into()]));
     }

@@ -8,7 +8,7 @@ pub use crate::store::Turn;
 use crate::store::{self, StoreError};
 use crate::texts::{self, Module, Modules};
 use crate::walk::{self, Found};
-use crate::{KernelSymbols, Level, Report, kernel, mark, order};
+use crate::{KernelSymbols, Level, Report, kernel, mark, order, reader};
 use crate::{ReadError, Reader};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
@@ -271,7 +271,7 @@ fn find(options: &Options, report: &dyn Report, sound: &mut bool) -> Result<Vec<
 /// A file that the kernel's build left beside the modules; without it, nothing.
 fn left(options: &Options, name: &str, report: &dyn Report) -> Vec<u8> {
     let path = options.directory.join(name);
-    fs::read(&path).unwrap_or_else(|error| {
+    reader::bytes(&path).unwrap_or_else(|error| {
         if options.built || error.kind() != io::ErrorKind::NotFound {
             let text = format!("could not open {name} at {}: {error}", path.display());
             report.report(Level::Warning, &text);
@@ -319,7 +319,7 @@ fn last_run(options: &Options, report: &dyn Report) -> (Names, Cache) {
         return Default::default();
     }
     let path = options.output().join(cache::FILE);
-    let Ok(file) = fs::read(&path) else {
+    let Ok(file) = reader::bytes(&path) else {
         return Default::default();
     };
     cache::decode(&file).unwrap_or_else(|| {

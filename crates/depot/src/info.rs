@@ -1,9 +1,8 @@
 //! What a module says of itself: modinfo.
 
-use crate::reader::{ReadError, Reader};
+use crate::reader::{self, ReadError, Reader};
 use modfs_object::{BadSignature, ModuleFile, Signer, modinfo, signature};
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -63,7 +62,7 @@ impl ModuleInfo {
     /// # Errors
     /// The file cannot be read.
     pub fn of_builtin(module: &str, directory: &Path) -> io::Result<ModuleInfo> {
-        let all = fs::read(directory.join("modules.builtin.modinfo"))?;
+        let all = reader::bytes(&directory.join("modules.builtin.modinfo"))?;
         let own = modinfo(&all).filter_map(|(tag, value)| {
             let tag = tag.strip_prefix(module.as_bytes())?.strip_prefix(b".")?;
             Some((tag, value))

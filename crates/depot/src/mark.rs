@@ -17,7 +17,7 @@
 //!
 //! The cache is not in the mark: it says of each module for itself whether it still holds.
 
-use crate::{Level, Report};
+use crate::{Level, Report, reader};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -123,7 +123,8 @@ pub fn warn_if_mixed(directory: &Path, report: &dyn Report) {
 
 /// What the indexes of a directory are at this moment.
 pub(crate) fn set(directory: &Path) -> Set {
-    let Ok(mark) = fs::read_to_string(directory.join(FILE)) else {
+    let mark = reader::bytes(&directory.join(FILE));
+    let Some(mark) = mark.ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
         return Set::Unknown;
     };
     let mut lines = mark.lines();

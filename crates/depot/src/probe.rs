@@ -111,7 +111,7 @@ pub struct Answer {
 /// Which of several modules are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Want {
-    /// All, and each must be there.
+    /// All.
     #[default]
     Each,
     /// The first that can be loaded.
@@ -197,19 +197,29 @@ impl From<Vec<Found>> for Answer {
 }
 
 impl Answer {
-    /// Loads what is wanted.
+    /// Loads what is wanted. One that fails does not keep the others from it, and is told to
+    /// `failed`, but for the last.
     ///
     /// # Errors
-    /// That of the first that failed, when each is wanted; of the last, when none could be loaded.
-    pub fn load<E>(&self, mut load: impl FnMut(&Found) -> Result<(), E>) -> Result<(), E> {
+    /// That of the last module, when each is wanted, as in kmod; of the last that failed, when none
+    /// could be loaded.
+    pub fn load<E>(
+        &self,
+        mut load: impl FnMut(&Found) -> Result<(), E>,
+        mut failed: impl FnMut(E),
+    ) -> Result<(), E> {
         let (mut loaded, mut last) = (false, Ok(()));
         for found in &self.modules {
-            match (self.want, load(found)) {
-                (Want::Each, done) => done?,
+            let done = load(found);
+            if let Err(before) = std::mem::replace(&mut last, Ok(())) {
+                failed(before);
+            }
+            match (self.want, &done) {
                 (Want::First, Ok(())) => return Ok(()),
                 (Want::Any, Ok(())) => loaded = true,
-                (_, failed) => last = failed,
+                _ => {}
             }
+            last = done;
         }
         match loaded {
             true => Ok(()),
@@ -479,8 +489,21 @@ impl Depot {
     /// # Errors
     /// [`Error`]: an index cannot be used, or the configuration forbids something that is needed.
     pub fn plan(&self, found: &Found) -> Result<Vec<Step>, Error> {
+        self.planned(found, true)
+    }
+
+    /// As [`Depot::plan`], for removing what that loads: nobody forbids it.
+    ///
+    /// # Errors
+    /// [`Error`]: an index cannot be used.
+    pub fn plan_removal(&self, found: &Found) -> Result<Vec<Step>, Error> {
+        self.planned(found, false)
+    }
+
+    fn planned(&self, found: &Found, load: bool) -> Result<Vec<Step>, Error> {
         let mut plan = Plan {
             depot: self,
+            load,
             steps: Vec::new(),
             visited: HashSet::new(),
             depth: 0,
@@ -500,6 +523,8 @@ struct Plan<'a> {
     /// So many modules lead to the one that is looked at.
     depth: usize,
     asked: &'a Found,
+    /// It is to load them, and not to remove them.
+    load: bool,
 }
 
 impl Plan<'_> {
@@ -563,7 +588,7 @@ impl Plan<'_> {
 
     fn step(&mut self, name: &str, required: bool, reason: &Reason) -> Result<(), Error> {
         let config = &self.depot.config;
-        if let Some((why, origin)) = config.forbidden(name) {
+        if let Some((why, origin)) = config.forbidden(name).filter(|_| self.load) {
             if !required {
                 return Ok(());
             }

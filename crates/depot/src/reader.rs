@@ -5,7 +5,8 @@ use object::read::{ReadCache, ReadCacheOps};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::ops::RangeInclusive;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -33,7 +34,7 @@ pub enum ReadError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     /// It is a directory, a device, a FIFO.
-    #[error("is not a regular file")]
+    #[error("it is not a regular file")]
     NotRegular,
     /// It is compressed, and cannot be unpacked.
     #[error(transparent)]
@@ -110,6 +111,26 @@ fn open(path: &Path) -> Result<(OwnedFd, u64), ReadError> {
         _ => return Err(ReadError::NotRegular),
     }
     Ok((file, u64::try_from(stat.st_size).unwrap_or(0)))
+}
+
+/// Opens a file that has to be a regular one.
+pub(crate) fn regular(path: &Path) -> io::Result<File> {
+    match open(path) {
+        Ok((file, _)) => Ok(File::from(file)),
+        Err(ReadError::Io(error)) => Err(error),
+        Err(other) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            other.to_string(),
+        )),
+    }
+}
+
+/// The bytes of a file that has to be a regular one.
+pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = regular(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Fills a buffer from a place in a file; `false`: the file ends before.

@@ -8,8 +8,9 @@
 use crate::{Level, Report, mark};
 use rayon::prelude::*;
 use rustix::fs::FlockOperation;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -126,7 +127,14 @@ fn stage(directory: &Path, files: &[(&'static str, Vec<u8>)]) -> Result<(), Stor
         |error| StoreError { path, error }
     };
     let create = |name: &str, bytes: &[u8]| {
-        let mut file = File::create(temporary(directory, name))?;
+        let path = temporary(directory, name);
+        // Of a process that had this number before.
+        let _ = fs::remove_file(&path);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(path)?;
         file.write_all(bytes)?;
         let metadata = file.metadata()?;
         Ok((file, metadata))

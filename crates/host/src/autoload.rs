@@ -8,6 +8,7 @@ use modfs_depot::probe::{Depot, Found, Via};
 use modfs_depot::{Level, Reader};
 use modfs_tree::ModuleTree;
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -86,13 +87,21 @@ impl Autoload {
             let directory = self.directory.display();
             return Err(format!("Module {name} not found in directory {directory}"));
         }
-        answer.load(|found| load_one(&depot, found, into))
+        let host = into.host.upgrade().ok_or(ENDED)?;
+        let told = |why: String| {
+            let text = format!("request_module: {name}: {why}");
+            host.log.write(crate::Level::Warning, &text);
+        };
+        answer.load(|found| load_one(&depot, found, into), told)
     }
 }
 
 fn load_one(depot: &Depot, found: &Found, into: &Into) -> Result<(), String> {
     let config = depot.config();
-    let by_alias = !matches!(found.via, Via::Name | Via::Builtin | Via::Command(_));
+    let by_alias = !matches!(
+        found.via,
+        Via::Name | Via::Builtin | Via::Command(_) | Via::File(_)
+    );
     if by_alias && config.blacklisted(&found.name).is_some() {
         return Ok(());
     }
@@ -100,12 +109,18 @@ fn load_one(depot: &Depot, found: &Found, into: &Into) -> Result<(), String> {
     let carrier = Carrier {
         config,
         autoclean: true,
-        environment: Vec::new(),
+        environment: into.environment(),
     };
     carrier.insert(&steps, into, |_| {})
 }
 
 impl Into {
+    /// For commands: where a modprobe that they run finds the host and its modules.
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let host = self.host.upgrade();
+        host.map_or_else(Vec::new, |host| host.helper.environment())
+    }
+
     fn state(&self, module: &str) -> Option<State> {
         self.host.upgrade()?.state(module)
     }
@@ -166,10 +181,10 @@ impl Target for Into {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let _turn = self.turn(module);
         if self.works(module) {
-            return Ok(());
+            return Ok(false);
         }
         let mut reader = Reader::default();
         let object = reader.read(file);
@@ -189,7 +204,7 @@ impl Target for Into {
                     .insert(module, object, &args)
             }
         };
-        inserted.map_err(refused)
+        inserted.map_err(refused).map(|()| true)
     }
 
     fn remove(&self, module: &str) -> Result<(), String> {

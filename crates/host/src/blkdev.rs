@@ -7,7 +7,8 @@ use crate::device::Device;
 use crate::host::Shared;
 use modfs_core::Errno;
 use modfs_tree::{Caller, Handle, OpenMode};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
@@ -38,25 +39,37 @@ impl BlockOperations {
 }
 
 /// A minor of a block device.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Minor {
-    sectors: u64,
-    /// Held for writing while a sector is read, changed in part and written.
+    /// Changed by who holds `whole` for writing; who only wants to know does not wait.
+    sectors: AtomicU64,
+    /// Held for reading while sectors are moved, and for writing while they are changed in part,
+    /// or their number is.
     whole: RwLock<()>,
 }
 
 impl Minor {
-    /// `None`: more bytes than a file can have.
-    pub(crate) fn new(sectors: u64) -> Option<Minor> {
-        (sectors <= i64::MAX as u64 / SECTOR).then(|| Minor {
-            sectors,
-            whole: RwLock::default(),
-        })
+    /// More sectors have more bytes than a file can have.
+    pub(crate) const MOST: u64 = i64::MAX as u64 / SECTOR;
+
+    /// Changes how many sectors there are, when none is being moved by another thread. Of the
+    /// module's own functions none may be under way on this one.
+    pub(crate) fn set(&self, sectors: u64) {
+        let _alone = self.alone();
+        self.sectors.store(sectors, Ordering::Release);
     }
 
     /// Bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.sectors * SECTOR
+        self.sectors.load(Ordering::Acquire) * SECTOR
+    }
+
+    fn shared(&self) -> RwLockReadGuard<'_, ()> {
+        self.whole.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.whole.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -187,6 +200,7 @@ impl OpenBlock {
 
 impl Handle for OpenBlock {
     fn read(&self, _: &Caller, offset: u64, size: usize) -> Result<Vec<u8>, Errno> {
+        let _others = self.minor.shared();
         let Some(span) = Span::of(offset, size, self.minor.size()) else {
             return Ok(Vec::new());
         };
@@ -201,26 +215,20 @@ impl Handle for OpenBlock {
         if self.operations.write == 0 {
             return Err(Errno::EROFS);
         }
-        let span = Span::of(offset, data.len(), self.minor.size()).ok_or(Errno::ENOSPC)?;
-        let data = &data[..span.len];
+        let whole = || Span::of(offset, data.len(), self.minor.size()).ok_or(Errno::ENOSPC);
+        let others = self.minor.shared();
+        let span = whole()?;
         if span.bytes() == span.len {
-            let _others = self
-                .minor
-                .whole
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            self.write_sectors(span.first, data)?;
-        } else {
-            let _alone = self
-                .minor
-                .whole
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            let mut bytes = vec![0; span.bytes()];
-            self.read_sectors(span.first, &mut bytes)?;
-            bytes[span.skip..span.skip + span.len].copy_from_slice(data);
-            self.write_sectors(span.first, &bytes)?;
+            self.write_sectors(span.first, &data[..span.len])?;
+            return Ok(span.len);
         }
+        drop(others);
+        let _alone = self.minor.alone();
+        let span = whole()?;
+        let mut bytes = vec![0; span.bytes()];
+        self.read_sectors(span.first, &mut bytes)?;
+        bytes[span.skip..span.skip + span.len].copy_from_slice(&data[..span.len]);
+        self.write_sectors(span.first, &bytes)?;
         Ok(span.len)
     }
 }
@@ -260,6 +268,5 @@ mod tests {
         for (offset, len) in [(1024, 1), (5000, 1), (u64::MAX, 9), (0, 0)] {
             assert_eq!(Span::of(offset, len, 1024), None);
         }
-        assert!(Minor::new(u64::MAX / 512).is_none());
     }
 }

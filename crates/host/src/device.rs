@@ -138,14 +138,19 @@ impl Devices {
         Ok(if major == 0 { chosen } else { 0 })
     }
 
-    /// Takes a registration back, if it is this name's; returns when no open of another thread
-    /// is under way.
-    pub(crate) fn unregister(&self, class: Class, major: u32, name: &str) -> bool {
+    /// Takes a registration back, if it is this module's and name's; returns when no open of
+    /// another thread is under way.
+    pub(crate) fn unregister(
+        &self,
+        owner: &Owner,
+        (class, major): (Class, u32),
+        name: &str,
+    ) -> bool {
         let removed = {
             let mut table = self.lock();
             let is_it = table
                 .get(&(class, major))
-                .is_some_and(|device| *device.name == *name);
+                .is_some_and(|device| *device.name == *name && device.owner.id == owner.id);
             is_it.then(|| table.remove(&(class, major))).flatten()
         };
         if let Some(device) = &removed {
@@ -166,8 +171,9 @@ impl Devices {
         minor: u32,
         sectors: u64,
     ) -> Result<(), Errno> {
-        let minor_of = Minor::new(sectors).filter(|_| minor <= MINOR_MAX);
-        let new = minor_of.ok_or(Errno::EINVAL)?;
+        if minor > MINOR_MAX || sectors > Minor::MOST {
+            return Err(Errno::EINVAL);
+        }
         let table = self.lock();
         let device = table.get(&(Class::Block, major));
         let device = device.filter(|device| device.owner.id == owner.id);
@@ -175,9 +181,10 @@ impl Devices {
             return Err(Errno::ENODEV);
         };
         let mut minors = minors.lock().unwrap_or_else(PoisonError::into_inner);
-        match sectors {
-            0 => drop(minors.remove(&minor)),
-            _ => drop(minors.insert(minor, Arc::new(new))),
+        // Who has it open has this one, and sees what it becomes.
+        minors.entry(minor).or_default().set(sectors);
+        if sectors == 0 {
+            minors.remove(&minor);
         }
         Ok(())
     }

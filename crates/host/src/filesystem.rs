@@ -300,8 +300,8 @@ struct Mounted {
     _name: CString,
     /// Open files of it.
     opens: AtomicUsize,
-    /// By number.
-    ids: Mutex<HashMap<u64, NodeId>>,
+    /// By number, with how many nodes have it.
+    ids: Mutex<HashMap<u64, (NodeId, usize)>>,
 }
 
 impl Mounted {
@@ -360,7 +360,14 @@ impl Mounted {
         let returned = self.call(function, arguments)?;
         match usize::try_from(returned) {
             Ok(length) if length <= most => Ok(length),
-            Ok(_) => Err(Errno::EIO),
+            Ok(length) => {
+                if let Some(host) = self.host.upgrade() {
+                    let name = &self.owner.name;
+                    let text = format!("{name}: {length} bytes of {most} that were asked for");
+                    host.log.write(crate::Level::Err, &text);
+                }
+                Err(Errno::EIO)
+            }
             Err(_) => Err(Errno::from_raw(
                 returned.unsigned_abs().try_into().unwrap_or(0),
             )),
@@ -386,10 +393,12 @@ impl Mounted {
 
     fn node(self: &Arc<Self>, attr: &CAttr) -> Arc<dyn Node> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, users) = ids.entry(attr.ino).or_insert_with(|| (NodeId::fresh(), 0));
+        *users += 1;
         Arc::new(FsNode {
             mounted: self.clone(),
             ino: attr.ino,
-            id: *ids.entry(attr.ino).or_insert_with(NodeId::fresh),
+            id: *id,
         })
     }
 }
@@ -412,6 +421,22 @@ struct FsNode {
     mounted: Arc<Mounted>,
     ino: u64,
     id: NodeId,
+}
+
+impl Drop for FsNode {
+    fn drop(&mut self) {
+        let mut ids = self
+            .mounted
+            .ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, users)) = ids.get_mut(&self.ino) {
+            *users -= 1;
+            if *users == 0 {
+                ids.remove(&self.ino);
+            }
+        }
+    }
 }
 
 impl FsNode {

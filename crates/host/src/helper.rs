@@ -68,6 +68,13 @@ impl Helper {
             .clone()
     }
 
+    /// What a program is to know of this host.
+    pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
+        let settings = self.settings();
+        let tree = [("MODFS_TREE".into(), settings.tree.into_os_string())];
+        tree.into_iter().chain(settings.environment).collect()
+    }
+
     fn set(&self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -125,7 +132,7 @@ impl Shared {
             Some(resolve) if settings.path.is_empty() => {
                 resolve(name).map_err(|why| Refusal::new(Errno::ENOENT, format!("{name}: {why}")))
             }
-            _ => run(&settings, name),
+            _ => run(&settings.path, self.helper.environment(), name),
         };
         Ok(match done {
             Ok(()) => Asked::Granted,
@@ -146,19 +153,13 @@ impl Shared {
     }
 }
 
-fn run(settings: &Settings, name: &str) -> Result<(), Refusal> {
-    let path = &settings.path;
-    let environment = settings
-        .environment
-        .iter()
-        .map(|(name, value)| (name, value));
+fn run(path: &str, environment: Vec<(OsString, OsString)>, name: &str) -> Result<(), Refusal> {
     let status = Command::new(path)
         .args(["-s", "-k", "--", name])
         .env_clear()
         .env("HOME", "/")
         .env("TERM", "linux")
         .env("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
-        .env("MODFS_TREE", &settings.tree)
         .envs(environment)
         .current_dir("/")
         .stdin(Stdio::null())

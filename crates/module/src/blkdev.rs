@@ -66,8 +66,11 @@ impl<D: Disk> Blkdev<D> {
             disk,
         });
         // SAFETY: the operations stay for as long as the registration: `Drop` takes it back.
-        let returned =
-            unsafe { sys::register_blkdev(major, name.as_ptr(), &raw const registered.operations) };
+        let returned = unsafe {
+            // The device is reached by it, so it is the whole's, which begins with the operations.
+            let operations = Arc::as_ptr(&registered).cast::<BlockOperations>();
+            sys::register_blkdev(major, name.as_ptr(), operations)
+        };
         let chosen = Errno::check(returned)?.unsigned_abs();
         Ok(Blkdev {
             registered,
@@ -76,8 +79,8 @@ impl<D: Disk> Blkdev<D> {
         })
     }
 
-    /// Says how many sectors a minor has, for those who open it from now on; 0: there is no such
-    /// minor.
+    /// Says how many sectors a minor has; 0: there is no such minor. When it returns, nobody is in
+    /// the disk's functions for sectors beyond them; so it must not be called from these.
     ///
     /// # Errors
     /// EINVAL: the minor, or more bytes than a file can have.

@@ -96,8 +96,11 @@ impl<D: Device> Chrdev<D> {
             device,
         });
         // SAFETY: the operations stay for as long as the registration: `Drop` takes it back.
-        let returned =
-            unsafe { sys::register_chrdev(major, name.as_ptr(), &raw const registered.operations) };
+        let returned = unsafe {
+            // The device is reached by it, so it is the whole's, which begins with the operations.
+            let operations = Arc::as_ptr(&registered).cast::<FileOperations>();
+            sys::register_chrdev(major, name.as_ptr(), operations)
+        };
         let chosen = Errno::check(returned)?.unsigned_abs();
         Ok(Chrdev {
             registered,

@@ -3,6 +3,7 @@
 use crate::sys;
 use core::cell::UnsafeCell;
 use core::fmt;
+use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,9 +23,15 @@ unsafe impl<T: Send> Send for Lock<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-/// Has the value until it is dropped.
+/// Has the value until it is dropped. It is to be shared between threads where `&mut T` is, not where
+/// the lock is:
+///
+/// ```compile_fail
+/// fn shared<T: Sync>() {}
+/// shared::<modfs_module::sync::Locked<'static, core::cell::Cell<u32>>>();
+/// ```
 #[derive(Debug)]
-pub struct Locked<'a, T>(&'a Lock<T>);
+pub struct Locked<'a, T>(&'a Lock<T>, PhantomData<&'a mut T>);
 
 impl<T> Lock<T> {
     /// A lock that nobody has.
@@ -46,7 +53,7 @@ impl<T> Lock<T> {
                 _ => core::hint::spin_loop(),
             }
         }
-        Locked(self)
+        Locked(self, PhantomData)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::report::print;
 use crate::tree::Tree;
 use modfs_depot::carry::{Carrier, Target, own_name};
 use modfs_depot::config::When;
-use modfs_depot::probe::{Depot, Found, Reason, Step};
+use modfs_depot::probe::{Depot, Found, Step};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ impl Target for Work<'_> {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<(), String> {
+    ) -> Result<bool, String> {
         let inserted = cmd_insmod::run(&InsmodArgs {
             tree: self.args.tree.clone(),
             autoclean,
@@ -64,10 +64,13 @@ impl Target for Work<'_> {
             file: file.to_owned(),
             parameters: parameters.to_vec(),
         });
-        inserted.map_err(|why| match why.strip_prefix("insmod: ERROR: ") {
-            Some(why) => why.to_owned(),
-            None => why,
-        })
+        match inserted {
+            Ok(()) => Ok(true),
+            Err(why) => Err(match why.strip_prefix("insmod: ERROR: ") {
+                Some(why) => why.to_owned(),
+                None => why,
+            }),
+        }
     }
 
     fn remove(&self, module: &str) -> Result<(), String> {
@@ -172,22 +175,32 @@ impl Work<'_> {
         if self.args.remove_holders {
             self.holders(name, 0)?;
         }
+        // What came with it goes with it, in the other order, if nobody else uses it.
+        let own = steps.iter().position(|step| step.module == *name);
+        let (before, after) = steps.split_at(own.map_or(steps.len(), |own| own + 1));
+        after
+            .iter()
+            .rev()
+            .for_each(|step| self.remove_idle(step, name));
         self.rmmod(name)?;
         run(hooks(When::PostRemove).collect())?;
-        for step in steps.iter().rev().filter(|step| step.module != *name) {
-            let idle = self
-                .tree
-                .lines(&step.module, "refs")
-                .iter()
-                .all(|r| self.dry && r == name)
-                && self.tree.read(&step.module, "usecount").unwrap_or_default() == "0";
-            let needed = matches!(step.reason, Reason::Needed(_) | Reason::Below(_));
-            if needed && self.tree.is_mapped(&step.module) && idle {
-                // Somebody may have begun to use it just now.
-                let _ = self.rmmod(&step.module);
-            }
-        }
+        before
+            .iter()
+            .rev()
+            .for_each(|step| self.remove_idle(step, name));
         Ok(())
+    }
+
+    /// Removes what was loaded for `name`, unless it is used.
+    fn remove_idle(&self, step: &Step, name: &str) {
+        let module = &step.module;
+        let holders = self.tree.lines(module, "refs");
+        let held = holders.iter().any(|holder| !self.dry || holder != name);
+        let idle = !held && self.tree.read(module, "usecount").unwrap_or_default() == "0";
+        if module != name && idle && self.tree.is_mapped(module) {
+            // Somebody may have begun to use it just now.
+            let _ = self.rmmod(module);
+        }
     }
 
     /// Removes those that use a module, and those that use them before.

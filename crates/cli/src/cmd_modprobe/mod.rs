@@ -101,7 +101,11 @@ impl ModprobeArgs {
         if self.quiet {
             return String::new();
         }
-        let level = if self.all { "WARNING" } else { "FATAL" };
+        let level = match self.all {
+            _ if why.starts_with("could not insert") => "ERROR",
+            true => "WARNING",
+            false => "FATAL",
+        };
         format!("modprobe: {level}: {why}")
     }
 }
@@ -196,11 +200,14 @@ fn one(
     depot: &Depot,
     name: &str,
     parameters: &[String],
-    report: &dyn Report,
+    messages: &Messages,
     told: &mut Vec<show::JsonStep>,
 ) -> Result<(), String> {
     let fail = |error: Error| args.failure(&error.to_string());
     let answer = depot.find(name).map_err(fail)?;
+    if answer.modules.is_empty() && args.removes() {
+        return Err(args.failure(&format!("Module {name} not found.")));
+    }
     if answer.modules.is_empty() {
         let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
         return Err(fail(missing));
@@ -213,7 +220,16 @@ fn one(
         print(names.collect::<String>());
         return Ok(());
     }
-    answer.load(|found| one_found(args, depot, found, parameters, report, told))
+    let mut load = |found: &Found| one_found(args, depot, found, parameters, messages, told);
+    if args.removes() {
+        return answer.modules.iter().try_for_each(load);
+    }
+    answer.load(&mut load, |why| {
+        let left = messages.failure(why);
+        if !left.is_empty() {
+            eprintln!("{left}");
+        }
+    })
 }
 
 fn one_found(
@@ -239,7 +255,11 @@ fn one_found(
         return Ok(());
     }
     let fail = |error: Error| args.failure(&error.to_string());
-    let mut steps = depot.plan(found).map_err(fail)?;
+    let steps = match args.removes() {
+        true => depot.plan_removal(found),
+        false => depot.plan(found),
+    };
+    let mut steps = steps.map_err(fail)?;
     for step in &mut steps {
         if step.module != found.name {
             add(&mut step.options, &[]);

@@ -562,3 +562,76 @@ fn a_standard_output_that_is_closed_is_no_panic() {
     }
     assert!(Path::new(MODFS).exists());
 }
+
+/// In place of each file that a tool reads: it does not wait for a writer.
+#[test]
+fn a_fifo_is_waited_for_nowhere() {
+    let root = indexed();
+    root.modprobe(&["-D", "top"]);
+    for name in [
+        "modules.dep.bin",
+        "modules.alias.bin",
+        "modules.symbols.bin",
+        "modules.builtin.bin",
+        "modules.builtin.alias.bin",
+        "modules.softdep",
+        "modules.order",
+        "modules.builtin",
+        "modules.builtin.modinfo",
+        "modules.modfs.cache",
+        "modules.modfs.mark",
+        "modules.devname",
+    ] {
+        let path = root.file(name);
+        let _ = fs::remove_file(&path);
+        let made = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        for words in [
+            &["modprobe", "-d"][..],
+            &["modinfo", "-b"],
+            &["depmod", "-b"],
+        ] {
+            let version = match words[0] {
+                "modprobe" => &["-S", VERSION, "-D", "symbol:base_f"][..],
+                "modinfo" => &["-k", VERSION, "top"],
+                _ => &[VERSION],
+            };
+            let done = bounded(&[words, &[root.root()], version].concat());
+            // Killed, it has no exit code.
+            assert!(done.status.code().is_some(), "{name}: {words:?}");
+        }
+        let _ = fs::remove_file(&path);
+        ok(&root.depmod(&[]));
+    }
+    let conf = root.path("etc/waits.conf");
+    let made = Command::new("mkfifo").arg(&conf).status().unwrap();
+    assert!(made.success());
+    let done = modprobe(&root, &["-D", "top"]);
+    assert!(
+        said(&done).contains("waits.conf: it is not a regular file"),
+        "{done:?}"
+    );
+}
+
+/// What cannot be read of the configuration does not take the rest with it.
+#[test]
+fn one_bad_place_of_configuration_leaves_the_others() {
+    let root = indexed();
+    let conf = root.conf("good.d/a.conf", "deny top not here\n");
+    let good = Path::new(&conf)
+        .parent()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let bad = root.arg("loop");
+    symlink(&bad, &bad).unwrap();
+    for places in [[&good, &bad], [&bad, &good]] {
+        let done = root.modprobe_with(&["-C", places[0], "-C", places[1], "-D", "top"]);
+        let said = fails(&done);
+        assert!(
+            said.contains("not here") && said.contains("loop: "),
+            "{said}"
+        );
+    }
+}

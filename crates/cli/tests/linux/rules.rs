@@ -159,3 +159,31 @@ fn configured_lines_and_where_they_are_from() {
     assert_eq!(rule["line"], 2);
     assert_eq!(config(&["--json", "nosuch"]), "[]\n");
 }
+
+/// Nobody is kept from removing what is there.
+#[test]
+fn what_is_denied_can_be_removed() {
+    let root = crate::root::indexed();
+    root.configure("deny top too old\n");
+    fails(&root.modprobe(&["-D", "top"]));
+    assert_eq!(root.planned(&["-r", "-n", "top"]), "rmmod top\n");
+}
+
+/// One of several that an alias stands for does not keep the others from it; as with kmod the
+/// last counts.
+#[test]
+fn the_others_of_an_alias_go_on() {
+    let root = crate::root::indexed();
+    root.configure("alias both base\nalias both soft\ndeny base not here\n");
+    let done = root.modprobe(&["-D", "both"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(
+        done.status.success() && said.contains("not here"),
+        "{done:?}"
+    );
+    assert!(String::from_utf8_lossy(&done.stdout).contains("soft.ko"));
+    root.configure("alias both base\nalias both soft\ndeny soft not here\n");
+    let done = root.modprobe(&["-D", "both"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("base.ko"));
+}

@@ -1,6 +1,6 @@
 //! Configuration files: which, in what order, and their lines.
 
-use crate::{Level, Report};
+use crate::{Level, Report, reader};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
@@ -33,43 +33,57 @@ pub(crate) fn read(
         wrong += 1;
         report.report(Level::Error, &text);
     };
-    match files(places, more) {
-        Ok(files) => {
-            for file in files {
-                match fs::read(&file) {
-                    Ok(bytes) => each(&file, &String::from_utf8_lossy(&bytes)),
-                    Err(error) => fail(format!("{}: {error}", file.display())),
-                }
-            }
+    for file in files(places, more, &mut fail) {
+        // How one of its name elsewhere is masked.
+        if fs::canonicalize(&file).is_ok_and(|path| path == Path::new("/dev/null")) {
+            continue;
         }
-        Err(error) => fail(format!("configuration: {error}")),
+        match reader::bytes(&file) {
+            Ok(bytes) => each(&file, &String::from_utf8_lossy(&bytes)),
+            Err(error) => fail(format!("{}: {error}", file.display())),
+        }
     }
     wrong
 }
 
 /// The configuration files of directories, of which an earlier one counts more: of several files
 /// of one name the first is taken, and all are sorted by name, `more` among them. A directory that
-/// is not there holds none; a path that is a file is one.
-///
-/// # Errors
-/// A directory is there but cannot be read.
-fn files(places: &[PathBuf], more: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+/// is not there holds none; a path that is a file is one. What cannot be read is told, and the rest
+/// taken.
+fn files(places: &[PathBuf], more: &[PathBuf], fail: &mut impl FnMut(String)) -> Vec<PathBuf> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
     let more = more.iter().filter(|path| path.exists());
     let mut files: BTreeMap<OsString, PathBuf> =
         more.map(|path| (name(path), path.clone())).collect();
     for place in places {
-        let metadata = match fs::metadata(place) {
-            Ok(metadata) => metadata,
+        let mut told = |error: io::Error| fail(format!("{}: {error}", place.display()));
+        let is_dir = match fs::metadata(place) {
+            Ok(metadata) => metadata.is_dir(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                told(error);
+                continue;
+            }
         };
-        if !metadata.is_dir() {
+        if !is_dir {
             files.entry(name(place)).or_insert_with(|| place.clone());
             continue;
         }
-        for entry in fs::read_dir(place)? {
-            let entry = entry?;
+        let entries = match fs::read_dir(place) {
+            Ok(entries) => entries,
+            Err(error) => {
+                told(error);
+                continue;
+            }
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    told(error);
+                    break;
+                }
+            };
             let (name, path) = (entry.file_name(), entry.path());
             let shown = !name.as_encoded_bytes().starts_with(b".");
             if shown && path.extension().is_some_and(|end| end == "conf") && !path.is_dir() {
@@ -77,7 +91,7 @@ fn files(places: &[PathBuf], more: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
             }
         }
     }
-    Ok(files.into_values().collect())
+    files.into_values().collect()
 }
 
 /// The lines of a file that say something, each with the number of its first: comments and empty
@@ -131,7 +145,8 @@ mod tests {
             fs::write(place("a").join(ignored), "").unwrap();
         }
         let places = [place("a"), place("none"), place("b")];
-        let found = files(&places, &[place("a/x.txt"), place("nothing")]).unwrap();
+        let told = &mut |text| panic!("{text}");
+        let found = files(&places, &[place("a/x.txt"), place("nothing")], told);
         let wanted = ["b/c.conf", "a/m.conf", "a/x.txt", "a/z.conf"].map(place);
         assert_eq!(found, wanted);
     }

@@ -1,7 +1,7 @@
 //! Looking things up in an index.
 
 use super::{CHILDREN, KEY_MAX, MAGIC, OFFSET, PREFIX, VALUES, VERSION};
-use crate::glob;
+use crate::{glob, reader};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
@@ -79,7 +79,7 @@ impl Index {
     /// # Errors
     /// [`ReadError`].
     pub fn open(path: &Path) -> Result<Index, ReadError> {
-        let file = File::open(path)?;
+        let file = reader::regular(path)?;
         let size = file.metadata()?.len();
         let mut index = Index {
             file,

@@ -72,7 +72,7 @@ unsafe fn unregister(class: Class, major: c_uint, name: *const c_char) {
     };
     let _section = HostSection::enter();
     with_current(|host, owner| {
-        if !host.devices.unregister(class, major, &name) {
+        if !host.devices.unregister(owner, (class, major), &name) {
             let text = format!(
                 "{}: no {} device {major} {name} to unregister",
                 owner.name,

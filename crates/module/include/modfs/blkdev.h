@@ -55,8 +55,9 @@ extern int register_blkdev(unsigned int major, const char *name,
 extern void unregister_blkdev(unsigned int major, const char *name);
 
 /*
- * Says how many sectors a minor has; who opens it from then on sees so many. 0: there is no such
- * minor. Returns 0 or a negative error number: -ENODEV when the major is not this module's.
+ * Says how many sectors a minor has. Who has it open sees that too, and when this returns nobody is
+ * in `read` or `write` for sectors beyond them; so it must not be called from these. 0: there is no
+ * such minor. Returns 0 or a negative error number: -ENODEV when the major is not this module's.
  */
 extern int modfs_set_capacity(unsigned int major, unsigned int minor, sector_t sectors);
 

@@ -55,7 +55,8 @@ struct dir_context;
 /*
  * A type of file system; 96 bytes. Calls come from several threads at once. Functions return 0, or
  * a length, or a negative error number; one left NULL is -EPERM, but for `umount`. What is asked
- * of the host's permission bits has been asked already.
+ * of the host's permission bits has been asked already. Nothing is ever renamed, and a file that is
+ * removed is gone for those too who have it open.
  */
 struct file_system_type {
 	/* 0. THIS_MODULE: it is in use while one is mounted. */

@@ -6,10 +6,9 @@
 //! from its first.
 
 use super::{Config, Line, Origin, Rule, When};
-use crate::normalize_alias;
+use crate::{normalize_alias, reader};
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,7 +142,7 @@ impl<'a> Parser<'a> {
                 path.display()
             )));
         }
-        let bytes = fs::read(path);
+        let bytes = reader::bytes(path);
         let bytes = bytes.map_err(|e| fail(format!("cannot read {}: {e}", path.display())))?;
         self.text(&String::from_utf8_lossy(&bytes), path, depth)
     }

@@ -1,5 +1,6 @@
 use super::*;
 use std::fmt::Write as _;
+use std::fs;
 
 fn around() -> Surroundings {
     Surroundings {

@@ -5,7 +5,7 @@ use crate::version::DirectoryArgs;
 use clap::Args;
 use modfs_depot::config::Config;
 use modfs_depot::probe::{Depot, Via};
-use modfs_depot::{ModuleInfo, Reader, extension, module_name};
+use modfs_depot::{Export, ModuleInfo, Reader, extension, module_name};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &ModinfoArgs) -> Result<(), String> {
         for module in &found {
             warn(args, module);
             match args.json {
-                true => reports.push(json(module)),
+                true => reports.push(json(module, &mut reader)),
                 false => text(args, module, &mut output),
             }
         }
@@ -362,6 +362,7 @@ struct Json {
     filename: Option<String>,
     fields: BTreeMap<String, Vec<String>>,
     parameters: Vec<JsonParameter>,
+    exports: Vec<JsonExport>,
     build_id: Option<String>,
     signature: Option<JsonSignature>,
 }
@@ -374,6 +375,14 @@ struct JsonParameter {
 }
 
 #[derive(Serialize)]
+struct JsonExport {
+    name: String,
+    crc: Option<String>,
+    gpl: bool,
+    namespace: Option<String>,
+}
+
+#[derive(Serialize)]
 struct JsonSignature {
     kind: String,
     signer: String,
@@ -382,7 +391,7 @@ struct JsonSignature {
     signature: String,
 }
 
-fn json(module: &Module) -> Json {
+fn json(module: &Module, reader: &mut Reader) -> Json {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let hex = |bytes: &[u8]| {
         bytes
@@ -402,12 +411,21 @@ fn json(module: &Module) -> Json {
         r#type: p.kind.map(text),
         description: p.description.map(text),
     };
+    let export = |export: Export| JsonExport {
+        name: export.name,
+        crc: export.crc.map(|crc| format!("0x{crc:08x}")),
+        gpl: export.gpl,
+        namespace: export.namespace,
+    };
+    // It was read just now; should it be gone, nothing is known of its exports.
+    let exports = info.exports(reader).unwrap_or_default();
     let signature = info.signer.as_ref().and_then(|signer| signer.as_ref().ok());
     Json {
         name: module.name.clone(),
         filename: info.file.as_ref().map(|f| f.to_string_lossy().into_owned()),
         fields,
         parameters: info.parameters().0.iter().map(parameter).collect(),
+        exports: exports.into_iter().map(export).collect(),
         build_id: info.build_id.as_deref().map(hex),
         signature: signature.map(|signer| JsonSignature {
             kind: signer.kind.into(),

@@ -30,7 +30,39 @@ pub struct Parameter<'a> {
     pub kind: Option<&'a [u8]>,
 }
 
+/// A symbol that a module exports, and on which terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Checksum of its declaration, when the file says.
+    pub crc: Option<u32>,
+    /// For modules with a GPL-compatible licence only.
+    pub gpl: bool,
+    /// Only for modules that import this namespace.
+    pub namespace: Option<String>,
+}
+
 impl ModuleInfo {
+    /// What the module exports, read anew; nothing of one that is part of the kernel.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn exports(&self, reader: &mut Reader) -> Result<Vec<Export>, ReadError> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        let module = ModuleFile::parse(reader.read(file)?)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let export = |terms: &modfs_object::ExportTerms<'_>| Export {
+            name: text(terms.name),
+            crc: terms.crc,
+            gpl: terms.gpl,
+            namespace: terms.namespace.map(text),
+        };
+        Ok(module.export_terms().iter().map(export).collect())
+    }
+
     /// Reads a module file.
     ///
     /// # Errors

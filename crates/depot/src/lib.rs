@@ -30,7 +30,7 @@ mod store;
 mod texts;
 mod walk;
 
-pub use info::{ModuleInfo, Parameter};
+pub use info::{Export, ModuleInfo, Parameter};
 pub use kernel::KernelSymbols;
 pub use mark::{is_mixed, warn_if_mixed};
 pub use name::{extension, module_name, normalize_alias};

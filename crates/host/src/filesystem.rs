@@ -328,7 +328,11 @@ impl Mounted {
 
     /// Ends it, once no other thread is in it.
     fn umount(&self) {
-        self.calls.close();
+        // A fault in it may have left a lock that others wait for in vain; the module, which stays
+        // mapped then, is pinned for good.
+        if !self.calls.close_unless(|| self.owner.is_dead()) {
+            return;
+        }
         if self.operations.umount != 0 {
             // It returns nothing, and of one that faulted there is nothing to be told.
             let _ = self.enter(self.operations.umount, [self.block.address(), 0, 0, 0, 0]);

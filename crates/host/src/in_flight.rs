@@ -3,6 +3,10 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+/// How often one that waits asks whether it is to go on.
+const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 struct State {
@@ -39,15 +43,23 @@ impl InFlight {
     /// Lets none begin any more, and waits for those of other threads: a module may take a
     /// registration back while it is called for it.
     pub(crate) fn close(&self) {
+        self.close_unless(|| false);
+    }
+
+    /// As [`InFlight::close`], but no longer than until `given_up`, which is asked again and again;
+    /// `false`: there are some still.
+    pub(crate) fn close_unless(&self, given_up: impl Fn() -> bool) -> bool {
         let own = thread::current().id();
         let mut state = self.lock();
         state.closed = true;
         while state.inside.iter().any(|thread| *thread != own) {
-            state = self
-                .left
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            if given_up() {
+                return false;
+            }
+            let woken = self.left.wait_timeout(state, TICK);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 }
 
@@ -65,7 +77,6 @@ impl Drop for Entered<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn closing_waits_for_others_and_not_for_itself() {

@@ -5,12 +5,13 @@
 //! bytes: a file name or an author need not be UTF-8.
 
 use crate::Error;
+use alloc::collections::BTreeMap;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use object::Endianness;
 use object::elf;
 use object::read::elf::{FileHeader, SectionHeader, SectionTable, Sym, SymbolTable};
-use object::read::{ReadRef, SymbolIndex};
+use object::read::{ReadRef, SectionIndex, SymbolIndex};
 
 /// A module file: its bytes, or what reads pieces of it.
 #[derive(Debug)]
@@ -46,6 +47,19 @@ pub struct Exported<'a> {
     pub name: &'a [u8],
     /// Checksum of its declaration (`__crc_NAME`), when the file says.
     pub crc: Option<u32>,
+}
+
+/// A symbol that a module exports, and on which terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportTerms<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Checksum of its declaration: of `__crc_NAME`, or its place in the section `__kcrctab…`.
+    pub crc: Option<u32>,
+    /// For modules with a GPL-compatible licence only: it is in a section `__ksymtab_gpl…`.
+    pub gpl: bool,
+    /// Only for modules that import this namespace (`__kstrtabns_NAME`).
+    pub namespace: Option<&'a [u8]>,
 }
 
 /// A symbol that a module imports.
@@ -121,6 +135,12 @@ impl<'a, R: ReadRef<'a>> ModuleFile<'a, R> {
         tables!(self, tables => tables.export_names())
     }
 
+    /// As [`ModuleFile::exports`], with the terms of those that have a symbol `__ksymtab_NAME`; there
+    /// are none of others.
+    pub fn export_terms(&self) -> Vec<ExportTerms<'a>> {
+        tables!(self, tables => tables.export_terms())
+    }
+
     /// The symbols it imports, in the order of the symbol table, then those that only
     /// `__versions` (or `__version_ext_names`) knows.
     pub fn imports(&self) -> Vec<Imported<'a>> {
@@ -151,6 +171,7 @@ pub fn modinfo(section: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 const KSYMTAB: &[u8] = b"__ksymtab_";
 const CRC: &[u8] = b"__crc_";
+const NAMESPACE: &[u8] = b"__kstrtabns_";
 /// `NT_GNU_BUILD_ID`.
 const NT_GNU_BUILD_ID: u32 = 3;
 
@@ -261,6 +282,59 @@ impl<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>> Tables<'a, H, R> {
             names.extend(self.export_strings());
         }
         names
+    }
+
+    fn export_terms(&self) -> Vec<ExportTerms<'a>> {
+        let crcs: BTreeMap<_, _> = self
+            .exports()
+            .into_iter()
+            .map(|e| (e.name, e.crc))
+            .collect();
+        // Of each section of entries how many there are.
+        let mut counts = BTreeMap::<usize, u64>::new();
+        let mut namespaces = BTreeMap::new();
+        let mut entries = Vec::new();
+        for (index, symbol) in self.symbols.enumerate() {
+            let Ok(Some(section)) = self.symbols.symbol_section(self.endian, symbol, index) else {
+                continue;
+            };
+            let name = self.name(symbol);
+            if let Some(name) = name.strip_prefix(KSYMTAB) {
+                *counts.entry(section.0).or_default() += 1;
+                entries.push((name, section, symbol.st_value(self.endian).into()));
+            } else if let Some(name) = name.strip_prefix(NAMESPACE) {
+                let text = self.text_at(section, symbol.st_value(self.endian).into());
+                namespaces.insert(name, text.filter(|text| !text.is_empty()));
+            }
+        }
+        let terms = |(name, section, at): (&'a [u8], SectionIndex, u64)| {
+            let table = self.sections.section(section).ok();
+            let kind = table.and_then(|table| self.sections.section_name(self.endian, table).ok());
+            let suffix = kind.and_then(|kind| kind.strip_prefix(b"__ksymtab"));
+            let by_place = || {
+                let size: u64 = table?.sh_size(self.endian).into();
+                let entry = size.checked_div(*counts.get(&section.0)?)?;
+                let number = usize::try_from(at.checked_div(entry)?).ok()?;
+                let of = [b"__kcrctab", suffix?].concat();
+                self.word(self.section(&of)?, number.checked_mul(4)?)
+            };
+            ExportTerms {
+                name,
+                crc: crcs.get(name).copied().flatten().or_else(by_place),
+                gpl: suffix.is_some_and(|suffix| suffix.starts_with(b"_gpl")),
+                namespace: namespaces.get(name).copied().flatten(),
+            }
+        };
+        entries.into_iter().map(terms).collect()
+    }
+
+    /// The string, without its NUL, at a place in a section.
+    fn text_at(&self, section: SectionIndex, at: u64) -> Option<&'a [u8]> {
+        let section = self.sections.section(section).ok()?;
+        let bytes = section.data(self.endian, self.data).ok()?;
+        let text = bytes.get(usize::try_from(at).ok()?..)?;
+        let end = memchr::memchr(0, text)?;
+        Some(&text[..end.min(NAME_MAX)])
     }
 
     /// The checksum is the symbol's value, or the word it points at.

@@ -268,3 +268,30 @@ fn what_is_no_module_is_named() {
         fs::remove_file(Path::new(&file)).unwrap();
     }
 }
+
+/// Who may use an export: as the kernel's build lays it out, with and without symbols for checksums.
+#[test]
+fn the_terms_of_exports() {
+    need("as", "binutils");
+    let root = indexed();
+    let text = ".section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n\
+        one: ret\ntwo: ret\nthree: ret\n\
+        .section __ksymtab_strings,\"aMS\",@progbits,1\n\
+        __kstrtabns_one: .asciz \"\"\n__kstrtabns_two: .asciz \"SPACE\"\n\
+        .section __ksymtab,\"a\"\n\
+        __ksymtab_one: .long one - .\n.long 0, 0\n__ksymtab_three: .long three - .\n.long 0, 0\n\
+        .section __ksymtab_gpl,\"a\"\n__ksymtab_two: .long two - .\n.long 0, 0\n\
+        .section __kcrctab,\"a\"\n.long 0x11111111, 0x33333333\n\
+        .section __kcrctab_gpl,\"a\"\n.globl __crc_two\n__crc_two: .long 0x22222222\n";
+    let source = root.conf("terms.s", text);
+    let object = root.file("terms.ko");
+    run(Command::new("as").arg("-o").arg(&object).arg(source));
+    let shown = ok(&root.tool("modinfo", &["--json", object.to_str().unwrap()]));
+    let json: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let wanted = serde_json::json!([
+        {"name": "one", "crc": "0x11111111", "gpl": false, "namespace": null},
+        {"name": "three", "crc": "0x33333333", "gpl": false, "namespace": null},
+        {"name": "two", "crc": "0x22222222", "gpl": true, "namespace": "SPACE"},
+    ]);
+    assert_eq!(json[0]["exports"], wanted);
+}

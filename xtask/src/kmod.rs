@@ -217,6 +217,12 @@ impl Work {
             ),
         ] {
             let arguments = [flag, "-a"];
+            let with = |root: &Path| -> Result<String, String> {
+                let said = ask("theirs", root, &arguments, list)?;
+                Ok(String::from_utf8_lossy(&said).replace(&*root.to_string_lossy(), ""))
+            };
+            let equal = with(&theirs)? == with(&ours)?;
+            check(&format!("kmod's with our indexes: {what}"), equal);
             let equal =
                 ask("theirs", &ours, &arguments, list)? == ask("ours", &ours, &arguments, list)?;
             check(&what, equal);
@@ -245,7 +251,7 @@ impl Work {
         Ok(())
     }
 
-    /// What a tool prints and says of many names.
+    /// What a tool prints and says of many names, and its exit codes.
     fn ask(&self, names: &[String], tool: impl Fn() -> Command) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
         // Not more than fit into a command line.
@@ -255,6 +261,7 @@ impl Work {
             let asked = asked.map_err(|e| format!("{command:?}: {e}"))?;
             all.extend(asked.stdout);
             all.extend(asked.stderr);
+            all.extend(format!("{}\n", asked.status).bytes());
         }
         Ok(all)
     }

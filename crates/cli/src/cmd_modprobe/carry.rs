@@ -7,7 +7,7 @@ use crate::report::print;
 use crate::tree::Tree;
 use modfs_depot::carry::{Carrier, Target, own_name};
 use modfs_depot::config::When;
-use modfs_depot::probe::{Depot, Found, Step};
+use modfs_depot::probe::{Depot, Found, Reason, Step};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -184,9 +184,11 @@ impl Work<'_> {
             .for_each(|step| self.remove_idle(step, name));
         self.rmmod(name)?;
         run(hooks(When::PostRemove).collect())?;
-        before
-            .iter()
-            .rev()
+        // Those whose symbols it used go before those that a softdep brought, as in kmod.
+        let wanted = |step: &&Step| matches!(step.reason, Reason::Before(_) | Reason::After(_));
+        let used = before.iter().rev().filter(|step| !wanted(step));
+        let soft = before.iter().rev().filter(wanted);
+        used.chain(soft)
             .for_each(|step| self.remove_idle(step, name));
         Ok(())
     }

@@ -99,12 +99,14 @@ pub(crate) fn held() -> Held {
     }
 }
 
-/// Resident memory of this process in KiB.
+/// Resident memory of this process in KiB, exactly; without pages of files, which come in groups of
+/// 16 whenever code runs for the first time.
 pub(crate) fn resident_kib() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").expect("/proc/self/statm");
-    let pages = statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok());
-    pages.expect("/proc/self/statm") * 4
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("/proc/self/smaps_rollup");
+    let field = |name: &str| {
+        let line = rollup.lines().find(|line| line.starts_with(name));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+        kib.unwrap_or_else(|| panic!("{name} in /proc/self/smaps_rollup"))
+    };
+    field("Pss_Anon:") + field("Pss_Shmem:")
 }

@@ -123,12 +123,14 @@ impl Work {
         Ok(root)
     }
 
+    /// Where the libraries of Debian's kmod are.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.dir.join("libkmod2/lib/x86_64-linux-gnu")
+    }
+
     pub(crate) fn tool(&self, whose: &str, tool: &str) -> Command {
         let mut command = Command::new(self.dir.join(whose).join(tool));
-        command.env(
-            "LD_LIBRARY_PATH",
-            self.dir.join("libkmod2/lib/x86_64-linux-gnu"),
-        );
+        command.env("LD_LIBRARY_PATH", self.libraries());
         for variable in ["MODFS_TREE", "MODFS_MODULES", "MODPROBE_OPTIONS"] {
             command.env_remove(variable);
         }
@@ -361,6 +363,24 @@ fn link(to: &Path, from: &Path) -> Result<(), String> {
 pub(crate) fn entries(path: &Path) -> Result<Vec<PathBuf>, String> {
     let list = fs::read_dir(path).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(list.flatten().map(|entry| entry.path()).collect())
+}
+
+/// The lines in which two texts differ, those that both have at the ends apart.
+pub(crate) fn differences(wanted: &str, found: &str) -> Vec<String> {
+    let (wanted, found): (Vec<_>, Vec<_>) = (wanted.lines().collect(), found.lines().collect());
+    let same = wanted
+        .iter()
+        .zip(&found)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (wanted, found) = (&wanted[same..], &found[same..]);
+    let (ends, other) = (wanted.iter().rev(), found.iter().rev());
+    let same = ends.zip(other).take_while(|(a, b)| a == b).count();
+    let missing = wanted[..wanted.len() - same]
+        .iter()
+        .map(|l| format!("- {l}"));
+    let more = found[..found.len() - same].iter().map(|l| format!("+ {l}"));
+    missing.chain(more).collect()
 }
 
 fn name(path: &Path) -> String {

@@ -1,9 +1,11 @@
 //! `insmod`: a file into a tree.
 
+use crate::linux;
 use crate::tree::{Refused, Tree, TreeArgs, check_name, module_name};
 use clap::Args;
 use modfs_core::Errno;
 use modfs_depot::{ReadError, Reader};
+use modfs_linux::{Force, InsertError, Linux};
 use modfs_object::{EM_X86_64, Object};
 use std::fs;
 use std::io;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Arguments of `insmod`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct InsmodArgs {
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
@@ -21,6 +23,15 @@ pub(crate) struct InsmodArgs {
     /// The name to load it under [default: the file's]
     #[arg(short = 'o', long)]
     pub(crate) name: Option<String>,
+    /// Load although checksums and version differ; a host's tree refuses it
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Load although checksums differ; a host's tree refuses it
+    #[arg(long)]
+    pub(crate) force_modversion: bool,
+    /// Load although the version differs; a host's tree refuses it
+    #[arg(long)]
+    pub(crate) force_vermagic: bool,
     /// The module
     pub(crate) file: PathBuf,
     /// Its parameters
@@ -38,12 +49,46 @@ const FILE: &str = "module";
 /// How long to wait for whoever maps a module at this moment to have done so.
 const OTHERS_MAP: Duration = Duration::from_secs(5);
 
+/// Inserts the module: into the tree that is named, or else into the running Linux.
+pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
+    if args.tree.tree.is_some() {
+        return into_tree(args);
+    }
+    let file = args.file.display();
+    if args.autoclean || args.name.is_some() {
+        return Err(format!(
+            "insmod: ERROR: could not insert module {file}: -k and -o are for a host's tree: give \
+             --tree DIR or set MODFS_TREE"
+        ));
+    }
+    let force = Force {
+        modversion: args.force || args.force_modversion,
+        vermagic: args.force || args.force_vermagic,
+    };
+    let parameters = args.parameters.join(" ");
+    let done = Linux::default().insert(&args.file, &parameters, force);
+    done.map_err(|error| match &error {
+        InsertError::Read(why) => {
+            let why = linux::io_text(why);
+            format!("insmod: ERROR: could not load module {file}: {why}")
+        }
+        InsertError::File(why) => {
+            format!("insmod: ERROR: could not insert module {file}: {why}")
+        }
+        InsertError::Kernel { errno, .. } => format!(
+            "insmod: ERROR: could not insert module {file}: {}{}",
+            linux::insmod_error(*errno),
+            linux::reasons(&error)
+        ),
+    })
+}
+
 /// Inserts the module.
 ///
 /// On an error the tree is as it was, but for one thing: a directory of this name in which nothing
 /// is mapped, left over from something, is taken over, and its file `module` is replaced and
 /// removed.
-pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
+fn into_tree(args: &InsmodArgs) -> Result<(), String> {
     let failed = |why: &str| {
         format!(
             "insmod: ERROR: could not insert module {}: {why}",
@@ -51,6 +96,11 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
         )
     };
     let tree = Tree::open(&args.tree).map_err(|e| format!("insmod: ERROR: {e}"))?;
+    if args.force || args.force_modversion || args.force_vermagic {
+        return Err(failed(
+            "a host's tree takes no module by force: build it for this host",
+        ));
+    }
     let object = read(&args.file).map_err(|e| {
         format!(
             "insmod: ERROR: could not load module {}: {e}",

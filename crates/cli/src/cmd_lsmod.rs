@@ -3,10 +3,10 @@
 use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
+use modfs_linux::Linux;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
+use std::io::ErrorKind;
 
 /// Arguments of `lsmod`.
 #[derive(Args, Debug)]
@@ -54,7 +54,7 @@ fn list(args: &LsmodArgs) -> Result<(), String> {
     let error = |e: String| format!("lsmod: ERROR: {e}");
     let loaded = match args.tree.tree {
         Some(_) => of_tree(&Tree::open(&args.tree).map_err(error)?),
-        None => of_linux(Path::new("/proc/modules")),
+        None => of_linux(),
     };
     let loaded = loaded.map_err(error)?;
     if args.json {
@@ -105,70 +105,25 @@ fn of_tree(tree: &Tree) -> Result<Vec<Loaded>, String> {
     Ok(loaded)
 }
 
-fn of_linux(file: &Path) -> Result<Vec<Loaded>, String> {
-    let text = fs::read_to_string(file).map_err(|e| {
-        format!(
-            "cannot read {}: {e} (for the modules of a host give --tree DIR or set MODFS_TREE)",
-            file.display()
-        )
+fn of_linux() -> Result<Vec<Loaded>, String> {
+    let modules = Linux::default().loaded().map_err(|e| match e.kind() {
+        ErrorKind::NotFound => {
+            format!("{e} (for the modules of a host give --tree DIR or set MODFS_TREE)")
+        }
+        _ => e.to_string(),
     })?;
-    let line = |(number, line): (usize, &str)| {
-        parse_line(line).ok_or_else(|| {
-            let file = file.display();
-            format!("{file} line {}: not a module: {line}", number + 1)
-        })
-    };
-    text.lines().enumerate().map(line).collect()
-}
-
-/// A line of `/proc/modules`: name, size, use count, users each with a comma after it or `-`,
-/// state, address.
-fn parse_line(line: &str) -> Option<Loaded> {
-    let mut words = line.split(' ');
-    let (name, size, uses) = (words.next()?, words.next()?, words.next()?);
-    let users = words.next()?;
-    Some(Loaded {
-        name: name.to_owned(),
-        size: size.parse().ok()?,
-        // `-`: this kernel cannot unload modules, and does not count.
-        uses: match uses {
-            "-" => 0,
-            count => count.parse().ok()?,
+    let module = |module: modfs_linux::Loaded| Loaded {
+        name: module.name,
+        size: module.size,
+        uses: module.uses,
+        used_by: module.used_by,
+        // In the words of a tree.
+        state: match module.state.as_str() {
+            "Live" => "running".to_owned(),
+            "Loading" => "initializing".to_owned(),
+            "Unloading" => "exiting".to_owned(),
+            other => other.to_owned(),
         },
-        used_by: users
-            .split(',')
-            .filter(|user| !matches!(*user, "" | "-" | "[permanent]"))
-            .map(str::to_owned)
-            .collect(),
-        state: match words.next()? {
-            "Live" => "running",
-            "Loading" => "initializing",
-            "Unloading" => "exiting",
-            other => other,
-        }
-        .to_owned(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_proc_modules() {
-        let line =
-            parse_line("loop 36864 2 zram,[permanent], Live 0xffffffffc0a6e000 (OE)").unwrap();
-        assert_eq!(
-            (line.name.as_str(), line.size, line.uses),
-            ("loop", 36864, 2)
-        );
-        assert_eq!(line.used_by, ["zram"]);
-        assert_eq!(line.state, "running");
-        let line = parse_line("ext4 1040384 - - Unloading 0x0").unwrap();
-        assert_eq!((line.uses, line.used_by.len()), (0, 0));
-        assert_eq!(line.state, "exiting");
-        for bad in ["", "ext4", "ext4 x 0 - Live 0x0", "ext4 1 0 -"] {
-            assert_eq!(parse_line(bad), None, "{bad}");
-        }
-    }
+    };
+    Ok(modules.into_iter().map(module).collect())
 }

@@ -21,6 +21,8 @@ mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
 mod configured;
+mod linux;
+mod place;
 mod progress;
 mod report;
 mod samples;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where the tree is.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct TreeArgs {
     /// The directory of modules: MOUNTPOINT/modules of a host
     #[arg(long, value_name = "DIR", env = "MODFS_TREE")]

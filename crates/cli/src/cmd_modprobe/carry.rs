@@ -1,24 +1,18 @@
-//! Doing in a host's tree what is to be done.
+//! Doing what is to be done.
 
 use super::{ModprobeArgs, show};
-use crate::cmd_insmod::{self, InsmodArgs};
-use crate::cmd_rmmod;
+use crate::place::Place;
 use crate::report::print;
-use crate::tree::Tree;
-use modfs_depot::carry::{Carrier, Target, own_name};
+use modfs_depot::carry::{Carrier, own_name};
 use modfs_depot::config::When;
 use modfs_depot::probe::{Depot, Found, Reason, Step};
-use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// How long to wait for a module that somebody else is starting.
-const OTHERS_INIT: Duration = Duration::from_secs(2);
 
 /// What is worked with.
 pub(super) struct Work<'a> {
     pub(super) args: &'a ModprobeArgs,
     pub(super) depot: &'a Depot,
-    pub(super) tree: Tree,
+    pub(super) place: &'a dyn Place,
     /// Only say it.
     pub(super) dry: bool,
 }
@@ -28,53 +22,6 @@ pub(super) fn removal(depot: &Depot, found: &Found) -> String {
     match depot.config().remove(&found.name) {
         Some((command, _)) => format!("remove {command}\n"),
         None => format!("rmmod {}\n", found.name),
-    }
-}
-
-impl Target for Work<'_> {
-    fn is_loaded(&self, module: &str) -> bool {
-        // One that somebody else inserts at this moment is wanted when it is ready.
-        let deadline = Instant::now() + OTHERS_INIT;
-        let begins = || {
-            let state = self.tree.read(module, "state").unwrap_or_default();
-            matches!(state.as_str(), "uninitialized" | "initializing")
-        };
-        while begins() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        self.tree.is_mapped(module)
-    }
-
-    fn works(&self, module: &str) -> bool {
-        let state = self.tree.read(module, "state").unwrap_or_default();
-        matches!(state.as_str(), "initializing" | "running")
-    }
-
-    fn insert(
-        &self,
-        file: &Path,
-        module: &str,
-        parameters: &[String],
-        autoclean: bool,
-    ) -> Result<bool, String> {
-        let inserted = cmd_insmod::run(&InsmodArgs {
-            tree: self.args.tree.clone(),
-            autoclean,
-            name: Some(module.to_owned()),
-            file: file.to_owned(),
-            parameters: parameters.to_vec(),
-        });
-        match inserted {
-            Ok(()) => Ok(true),
-            Err(why) => Err(match why.strip_prefix("insmod: ERROR: ") {
-                Some(why) => why.to_owned(),
-                None => why,
-            }),
-        }
-    }
-
-    fn remove(&self, module: &str) -> Result<(), String> {
-        cmd_rmmod::remove(&self.tree, module)
     }
 }
 
@@ -96,11 +43,8 @@ impl Work<'_> {
     /// Does the steps.
     pub(super) fn load(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
         let args = self.args;
-        if !self.dry && (args.force || args.force_modversion || args.force_vermagic) {
-            return Err("a host's tree takes no module by force: build it for this host".into());
-        }
         let own = steps.iter().find(|step| step.module == found.name);
-        if args.first_time && own.is_some_and(|step| self.is_loaded(&own_name(step).0)) {
+        if args.first_time && own.is_some_and(|step| self.place.is_loaded(&own_name(step).0)) {
             return Err(format!(
                 "could not insert '{}': Module already in kernel",
                 found.name
@@ -109,12 +53,12 @@ impl Work<'_> {
         if self.dry {
             let missing = steps
                 .iter()
-                .filter(|step| !self.is_loaded(&own_name(step).0));
+                .filter(|step| !self.place.is_loaded(&own_name(step).0));
             print(missing.map(show::lines).collect::<String>());
             return Ok(());
         }
         self.carrier()
-            .insert(steps, self, |step| self.say(show::lines(step)))
+            .insert(steps, self.place, |step| self.say(show::lines(step)))
     }
 
     /// `MODPROBE_OPTIONS` for commands.
@@ -149,7 +93,7 @@ impl Work<'_> {
                 false => self.carrier().shell(command, step),
             };
         }
-        if !self.tree.is_mapped(name) {
+        if !self.place.is_loaded(name) {
             return match self.args.first_time {
                 true => Err(format!("Module {name} is not in kernel.")),
                 false => Ok(()),
@@ -195,13 +139,12 @@ impl Work<'_> {
 
     /// Removes what was loaded for `name`, unless it is used.
     fn remove_idle(&self, step: &Step, name: &str) {
-        let module = &step.module;
-        let holders = self.tree.lines(module, "refs");
+        let holders = self.place.holders(&step.module);
         let held = holders.iter().any(|holder| !self.dry || holder != name);
-        let idle = !held && self.tree.read(module, "usecount").unwrap_or_default() == "0";
-        if module != name && idle && self.tree.is_mapped(module) {
+        let idle = !held && self.place.uses(&step.module) == 0;
+        if step.module != *name && idle && self.place.is_loaded(&step.module) {
             // Somebody may have begun to use it just now.
-            let _ = self.rmmod(module);
+            let _ = self.rmmod(&step.module);
         }
     }
 
@@ -214,7 +157,7 @@ impl Work<'_> {
                 "Module {name} is held by too long a chain of modules"
             ));
         }
-        for holder in self.tree.lines(name, "refs") {
+        for holder in self.place.holders(name) {
             self.holders(&holder, depth + 1)?;
             self.rmmod(&holder)?;
         }
@@ -230,7 +173,7 @@ impl Work<'_> {
         let deadline = self.args.wait.map(|wait| Instant::now() + wait);
         let mut pause = Duration::from_millis(1);
         loop {
-            let why = match cmd_rmmod::remove(&self.tree, name) {
+            let why = match self.place.remove(name) {
                 Ok(()) => return Ok(()),
                 Err(why) => why,
             };

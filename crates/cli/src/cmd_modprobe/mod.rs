@@ -1,11 +1,14 @@
 //! `modprobe`: modules with all that they need.
 
 use crate::configured::ConfiguredArgs;
+use crate::linux::LinuxPlace;
+use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
+use modfs_linux::Force;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -102,7 +105,7 @@ impl ModprobeArgs {
             return String::new();
         }
         let level = match self.all {
-            _ if why.starts_with("could not insert") => "ERROR",
+            _ if why.starts_with("could not") => "ERROR",
             true => "WARNING",
             false => "FATAL",
         };
@@ -205,10 +208,11 @@ fn one(
 ) -> Result<(), String> {
     let fail = |error: Error| args.failure(&error.to_string());
     let answer = depot.find(name).map_err(fail)?;
-    if answer.modules.is_empty() && args.removes() {
-        return Err(args.failure(&format!("Module {name} not found.")));
-    }
     if answer.modules.is_empty() {
+        // kmod, removing, does not say where it has looked.
+        if args.removes() {
+            return Err(args.failure(&format!("Module {name} not found.")));
+        }
         let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
         return Err(fail(missing));
     }
@@ -344,32 +348,36 @@ fn carry_out(
     steps: &[Step],
 ) -> Result<(), String> {
     let dry = args.dry_run || args.show_depends;
-    let Some(_) = &args.tree.tree else {
-        if dry {
-            print(match args.removes() {
-                true if args.ignore_install => format!("rmmod {}\n", found.name),
-                true => carry::removal(depot, found),
-                false => steps.iter().map(show::lines).collect(),
-            });
-            return Ok(());
+    if dry && args.removes() && args.tree.tree.is_none() {
+        print(match args.ignore_install {
+            true => format!("rmmod {}\n", found.name),
+            false => carry::removal(depot, found),
+        });
+        return Ok(());
+    }
+    let forced = args.force || args.force_modversion || args.force_vermagic;
+    let place: Box<dyn Place> = match args.tree.tree {
+        Some(_) if forced => {
+            return Err("a host's tree takes no module by force: build it for this host".into());
         }
-        let idle = |step: &Step| matches!(step.action, Action::Builtin | Action::Null);
-        if steps
-            .iter()
-            .all(|step| idle(step) && step.before.is_empty() && step.after.is_empty())
-        {
-            return Ok(());
-        }
-        return Err(
-            "this version loads into the tree of a host only: give --tree DIR or set \
-             MODFS_TREE, or see with -D or --explain what would be done"
-                .to_owned(),
-        );
+        Some(_) => Box::new(TreePlace {
+            tree: Tree::open(&args.tree)?,
+            args: args.tree.clone(),
+        }),
+        None => Box::new(LinuxPlace {
+            force: Force {
+                modversion: args.force || args.force_modversion,
+                vermagic: args.force || args.force_vermagic,
+            },
+            first_time: args.first_time,
+            force_removal: args.force,
+            ..LinuxPlace::default()
+        }),
     };
     let work = carry::Work {
         args,
         depot,
-        tree: Tree::open(&args.tree)?,
+        place: &*place,
         dry,
     };
     match args.removes() {

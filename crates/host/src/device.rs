@@ -293,13 +293,21 @@ impl DevNode {
         self.host.devices.get(self.class, self.major)
     }
 
-    /// Not all that the module registers may be there yet.
-    fn is_starting(&self, device: &Device) -> bool {
-        self.host.state(&device.owner.name) == Some(State::Initializing)
+    /// As in Linux, what a module has registered can be used while its init still runs; but then not
+    /// all of its disks may be there yet.
+    fn is_usable(&self, device: &Device) -> bool {
+        let has_minor = match &device.does {
+            Does::Char { .. } => true,
+            Does::Block { minors, .. } => {
+                let minors = minors.lock().unwrap_or_else(PoisonError::into_inner);
+                minors.contains_key(&self.minor)
+            }
+        };
+        has_minor || self.host.state(&device.owner.name) != Some(State::Initializing)
     }
 
     fn find(&self) -> Option<(Device, Pin)> {
-        let device = self.get().filter(|device| !self.is_starting(device))?;
+        let device = self.get().filter(|device| self.is_usable(device))?;
         let pin = device.owner.pin()?;
         Some((device, pin))
     }
@@ -319,7 +327,7 @@ impl DevNode {
             Class::Block => vec![format!("block-major-{major}")],
         };
         // Also of one whose module is only being started: whoever loads modules waits for it.
-        let is_known = || self.get().is_some_and(|device| !self.is_starting(&device));
+        let is_known = || self.get().is_some_and(|device| self.is_usable(&device));
         for name in names {
             if major == 0 || is_known() {
                 break;

@@ -209,7 +209,9 @@ pub(crate) fn run_all(root: &Path, seconds: Option<&str>) -> Result<(), String> 
         fs::create_dir_all(root.join(&corpus)).map_err(|e| format!("fuzz/corpus: {e}"))?;
         let mut command = fuzz("run");
         command.arg(target).arg(corpus);
-        command.arg(PathBuf::from("fuzz/seeds").join(target));
+        let seeds = PathBuf::from("fuzz/seeds").join(target);
+        // Those of `module_file` are all compiled.
+        command.args(root.join(&seeds).is_dir().then_some(seeds));
         command.arg("--").args(BOUNDS);
         command.arg(format!("-max_total_time={seconds}"));
         println!("==> {target}, {seconds} s");

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
+use modfs_start as _;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;

@@ -17,6 +17,8 @@ pub(crate) struct LinuxPlace {
     pub(crate) force_removal: bool,
     /// That a module is loaded already is an error.
     pub(crate) first_time: bool,
+    /// That a module finds no device of its own is none.
+    pub(crate) may_be_absent: bool,
 }
 
 /// What an errno of loading means, in the words of kmod's insmod.
@@ -91,6 +93,10 @@ impl Target for LinuxPlace {
         self.linux.is_loaded(module)
     }
 
+    fn is_ready(&self, module: &str) -> bool {
+        self.linux.is_live(module)
+    }
+
     fn insert(
         &self,
         file: &Path,
@@ -106,6 +112,10 @@ impl Target for LinuxPlace {
                 errno: Errno::EXIST,
                 ..
             }) if !self.first_time => return Ok(false),
+            Err(InsertError::Kernel {
+                errno: Errno::NODEV,
+                ..
+            }) if self.may_be_absent => return Ok(false),
             Err(error) => error,
         };
         let said = match &error {

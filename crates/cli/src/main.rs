@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod cmd_build;
+mod cmd_coldplug;
 mod cmd_config;
 mod cmd_demo;
 mod cmd_depmod;
@@ -22,6 +23,7 @@ mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
 mod configured;
+mod jobs;
 mod linux;
 mod place;
 mod progress;
@@ -66,6 +68,8 @@ enum Command {
     Modprobe(cmd_modprobe::ModprobeArgs),
     /// Make the indexes of a directory of modules
     Depmod(cmd_depmod::DepmodArgs),
+    /// Load the modules of all devices that are there, as at boot
+    Coldplug(cmd_coldplug::ColdplugArgs),
     /// Print what modules say of themselves
     Modinfo(cmd_modinfo::ModinfoArgs),
     /// Print the configuration of modules that is in force, and where each line is from
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         Command::Lsmod(args) => cmd_lsmod::run(args),
         Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
+        Command::Coldplug(args) => cmd_coldplug::run(args),
         Command::Modinfo(args) => cmd_modinfo::run(args),
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const OTHERS_INIT: Duration = Duration::from_secs(2);
 
 /// A place where modules are loaded, and whose modules can be looked at.
-pub(crate) trait Place: Target {
+pub(crate) trait Place: Target + Sync {
     /// The modules that use a module.
     fn holders(&self, module: &str) -> Vec<String>;
 

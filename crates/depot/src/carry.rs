@@ -1,5 +1,6 @@
 //! Carrying out what was decided: modprobe's other half, for whoever can insert and remove.
 
+use crate::board::{Board, Turn};
 use crate::config::Config;
 use crate::probe::{Action, Step};
 use std::ffi::OsString;
@@ -10,6 +11,11 @@ use std::process::Command;
 pub trait Target {
     /// Whether a module is there, whatever its state.
     fn is_loaded(&self, module: &str) -> bool;
+
+    /// Whether a module is there, and nothing has to be done or waited for to use it.
+    fn is_ready(&self, module: &str) -> bool {
+        self.is_loaded(module)
+    }
 
     /// Whether a module that is there works, as opposed to one that has failed and had to stay.
     fn works(&self, module: &str) -> bool {
@@ -61,27 +67,47 @@ impl Carrier<'_> {
         &self,
         steps: &[Step],
         target: &dyn Target,
+        before: impl FnMut(&Step),
+    ) -> Result<(), String> {
+        let board = Board::default();
+        let done = self.insert_with(&board, steps, target, before);
+        board.undo(target);
+        done
+    }
+
+    /// As [`Carrier::insert`], beside other threads with the same board, whose
+    /// [`Board::undo`] is left to the caller.
+    ///
+    /// # Errors
+    /// Why the step failed, for people.
+    pub fn insert_with(
+        &self,
+        board: &Board,
+        steps: &[Step],
+        target: &dyn Target,
         mut before: impl FnMut(&Step),
     ) -> Result<(), String> {
-        let mut inserted: Vec<String> = Vec::new();
+        let mut names = Vec::with_capacity(steps.len());
         for step in steps {
             let (module, parameters) = own_name(step);
-            if target.is_loaded(&module) {
-                continue;
-            }
-            before(step);
-            match self.step(step, &module, &parameters, target, &mut inserted) {
-                Ok(()) => {}
-                Err(_) if !step.required => {}
-                Err(why) => {
-                    for module in inserted.iter().rev() {
-                        // Somebody may use it already; then it stays.
-                        let _ = target.remove(module);
+            let done = match target.is_ready(&module) {
+                true => Ok(()),
+                false => match board.turn(&module) {
+                    Ok(turn) => {
+                        before(step);
+                        let done = self.step(step, &module, &parameters, target, &turn);
+                        turn.ends(&done);
+                        done
                     }
-                    return Err(why);
-                }
+                    Err(outcome) => outcome,
+                },
+            };
+            match done {
+                Err(why) if step.required => return Err(why),
+                _ => names.push(module),
             }
         }
+        board.wants(names.iter().map(String::as_str));
         Ok(())
     }
 
@@ -91,7 +117,7 @@ impl Carrier<'_> {
         module: &str,
         parameters: &[String],
         target: &dyn Target,
-        inserted: &mut Vec<String>,
+        turn: &Turn<'_>,
     ) -> Result<(), String> {
         for command in &step.before {
             self.shell(command, step)?;
@@ -100,7 +126,7 @@ impl Carrier<'_> {
             Action::Insert(path) => {
                 let autoclean = self.autoclean && !self.config.keeps(&step.module);
                 match target.insert(path, module, parameters, autoclean) {
-                    Ok(true) => inserted.push(module.to_owned()),
+                    Ok(true) => turn.inserted(),
                     Ok(false) => {}
                     // Somebody else was faster.
                     Err(_) if target.is_loaded(module) && target.works(module) => {}

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod board;
 mod cache;
 pub mod carry;
 pub mod config;

@@ -3,20 +3,20 @@
 use crate::config::{Chain, Config, End, Origin, When};
 use crate::index::{Index, ReadError};
 use crate::{extension, module_name, normalize_alias};
-use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A version directory and the configuration.
 #[derive(Debug)]
 pub struct Depot {
     directory: PathBuf,
     config: Config,
-    indexes: [OnceCell<Option<Index>>; 5],
+    indexes: [OnceLock<Option<Index>>; 5],
 }
 
 /// The indexes that look-ups use.

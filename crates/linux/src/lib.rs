@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hardware;
 mod insert;
 mod kmsg;
 mod loaded;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 pub struct Linux {
     proc: PathBuf,
     modules: PathBuf,
+    devices: PathBuf,
 }
 
 impl Default for Linux {
@@ -32,6 +34,7 @@ impl Default for Linux {
         Linux {
             proc: "/proc".into(),
             modules: "/sys/module".into(),
+            devices: "/sys/devices".into(),
         }
     }
 }
@@ -44,6 +47,13 @@ impl Linux {
     /// Whether a module is there, in whatever state; one that is part of the kernel is not.
     pub fn is_loaded(&self, module: &str) -> bool {
         self.file(module, "initstate").exists()
+    }
+
+    /// Whether a module is there and its init is over. One that comes or goes at this moment is
+    /// waited for by the kernel when it is loaded.
+    pub fn is_live(&self, module: &str) -> bool {
+        let state = fs::read_to_string(self.file(module, "initstate"));
+        state.is_ok_and(|state| state.trim_end() == "live")
     }
 
     /// Whether a module is part of the kernel, and shows itself.

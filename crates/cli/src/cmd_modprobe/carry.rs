@@ -3,6 +3,7 @@
 use super::{ModprobeArgs, show};
 use crate::place::Place;
 use crate::report::print;
+use modfs_depot::board::Board;
 use modfs_depot::carry::{Carrier, own_name};
 use modfs_depot::config::When;
 use modfs_depot::probe::{Depot, Found, Reason, Step};
@@ -13,6 +14,8 @@ pub(super) struct Work<'a> {
     pub(super) args: &'a ModprobeArgs,
     pub(super) depot: &'a Depot,
     pub(super) place: &'a dyn Place,
+    /// What is inserted beside it.
+    pub(super) board: Option<&'a Board>,
     /// Only say it.
     pub(super) dry: bool,
 }
@@ -57,8 +60,12 @@ impl Work<'_> {
             print(missing.map(show::lines).collect::<String>());
             return Ok(());
         }
-        self.carrier()
-            .insert(steps, self.place, |step| self.say(show::lines(step)))
+        let (carrier, target) = (self.carrier(), self.place);
+        let say = |step: &Step| self.say(show::lines(step));
+        match self.board {
+            Some(board) => carrier.insert_with(board, steps, target, say),
+            None => carrier.insert(steps, target, say),
+        }
     }
 
     /// `MODPROBE_OPTIONS` for commands.

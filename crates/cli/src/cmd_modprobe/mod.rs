@@ -1,15 +1,19 @@
 //! `modprobe`: modules with all that they need.
 
 use crate::configured::ConfiguredArgs;
+use crate::jobs;
 use crate::linux::LinuxPlace;
 use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
+use modfs_depot::board::Board;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
 use modfs_linux::Force;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 mod carry;
@@ -25,6 +29,9 @@ pub(crate) struct ModprobeArgs {
     /// Every argument is a module's name
     #[arg(short, long)]
     all: bool,
+    /// With -a: load so many modules at once, each once and after what it needs
+    #[arg(short, long, value_name = "N", default_value = "1", requires = "all")]
+    jobs: NonZeroUsize,
     /// Remove the modules, and what they alone needed
     #[arg(short, long)]
     remove: bool,
@@ -97,6 +104,12 @@ pub(crate) struct ModprobeArgs {
 impl ModprobeArgs {
     fn removes(&self) -> bool {
         self.remove || self.remove_holders
+    }
+
+    /// Whether something is really loaded.
+    fn loads(&self) -> bool {
+        let told = self.show_alias || self.show_depends || self.explain || self.dry_run;
+        !told && !self.removes()
     }
 
     /// What a failure is called: with -a the others go on, and it is a warning.
@@ -175,18 +188,20 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         true => (&args.arguments[..], &[][..]),
         false => (std::slice::from_ref(first), parameters),
     };
-    let mut told = Vec::new();
-    let mut failed = Vec::new();
-    for name in names {
-        let done = one(args, &depot, name, parameters, report, &mut told);
-        failed.extend(done.err());
-        // As kmod: only with -a a failure does not keep the others from it.
-        if !failed.is_empty() && !args.all {
-            break;
-        }
-    }
+    let board = (args.jobs.get() > 1 && args.loads()).then(Board::default);
+    let session = Session {
+        args,
+        depot: &depot,
+        messages: report,
+        board: board.as_ref(),
+        told: Mutex::default(),
+    };
+    let mut failed = match &board {
+        Some(board) => session.at_once(names, board)?,
+        None => session.all(names, parameters),
+    };
     if args.json {
-        print_json(&told)?;
+        print_json(&*session.told())?;
     }
     match failed.is_empty() {
         true => Ok(()),
@@ -197,104 +212,180 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
     }
 }
 
-/// Does with one name what is to be done.
-fn one(
-    args: &ModprobeArgs,
-    depot: &Depot,
-    name: &str,
-    parameters: &[String],
-    messages: &Messages,
-    told: &mut Vec<show::JsonStep>,
-) -> Result<(), String> {
-    let fail = |error: Error| args.failure(&error.to_string());
-    let answer = depot.find(name).map_err(fail)?;
-    if answer.modules.is_empty() {
-        // kmod, removing, does not say where it has looked.
-        if args.removes() {
-            return Err(args.failure(&format!("Module {name} not found.")));
-        }
-        let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
-        return Err(fail(missing));
-    }
-    if args.show_alias {
-        let names = answer
-            .modules
-            .iter()
-            .map(|found| format!("{}\n", found.name));
-        print(names.collect::<String>());
-        return Ok(());
-    }
-    let mut load = |found: &Found| one_found(args, depot, found, parameters, messages, told);
-    if args.removes() {
-        return answer.modules.iter().try_for_each(load);
-    }
-    answer.load(&mut load, |why| {
-        let left = messages.failure(why);
-        if !left.is_empty() {
-            eprintln!("{left}");
-        }
-    })
+/// What is done with one name after the other, or with several at once.
+struct Session<'a> {
+    args: &'a ModprobeArgs,
+    depot: &'a Depot,
+    messages: &'a Messages,
+    /// When several are loaded at once.
+    board: Option<&'a Board>,
+    /// The steps, for `--json`.
+    told: Mutex<Vec<show::JsonStep>>,
 }
 
-fn one_found(
-    args: &ModprobeArgs,
-    depot: &Depot,
-    found: &Found,
-    parameters: &[String],
-    report: &dyn Report,
-    told: &mut Vec<show::JsonStep>,
-) -> Result<(), String> {
-    let by_name = match found.via {
-        Via::Name | Via::Command(_) | Via::File(_) => true,
-        Via::Builtin => found.aliases.is_empty(),
-        _ => false,
-    };
-    // It keeps nobody from removing a module.
-    if (!by_name || args.use_blacklist)
-        && !args.removes()
-        && let Some(origin) = depot.config().blacklisted(&found.name)
-    {
-        let text = format!("{} is blacklisted by {origin}", found.name);
-        report.report(Level::Info, &text);
-        return Ok(());
-    }
-    let fail = |error: Error| args.failure(&error.to_string());
-    let steps = match args.removes() {
-        true => depot.plan_removal(found),
-        false => depot.plan(found),
-    };
-    let mut steps = steps.map_err(fail)?;
-    for step in &mut steps {
-        if step.module != found.name {
-            add(&mut step.options, &[]);
-            continue;
+impl Session<'_> {
+    /// Does with each name what is to be done; returns the failures.
+    fn all(&self, names: &[String], parameters: &[String]) -> Vec<String> {
+        let mut failed = Vec::new();
+        for name in names {
+            failed.extend(self.one(name, parameters).err());
+            // As kmod: only with -a a failure does not keep the others from it.
+            if !failed.is_empty() && !self.args.all {
+                break;
+            }
         }
-        add(&mut step.options, parameters);
-        if args.ignore_install && matches!(step.action, Action::Run(_)) {
-            let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
-            step.action = match path {
-                Some(path) => Action::Insert(path),
-                None if is_builtin(depot, found).map_err(fail)? => Action::Builtin,
-                None => Action::Nothing,
-            };
+        failed
+    }
+
+    /// Loads the modules of all names, several at once; returns the failures.
+    fn at_once(&self, names: &[String], board: &Board) -> Result<Vec<String>, String> {
+        let outcomes = jobs::each(self.args.jobs, names, |name| self.one(name, &[]));
+        board.undo(&*self.place()?);
+        Ok(outcomes.into_iter().filter_map(Result::err).collect())
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<show::JsonStep>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does with one name what is to be done.
+    fn one(&self, name: &str, parameters: &[String]) -> Result<(), String> {
+        let (args, depot) = (self.args, self.depot);
+        let fail = |error: Error| args.failure(&error.to_string());
+        let answer = depot.find(name).map_err(fail)?;
+        if answer.modules.is_empty() {
+            // kmod, removing, does not say where it has looked.
+            if args.removes() {
+                return Err(args.failure(&format!("Module {name} not found.")));
+            }
+            let missing = Error::NotFound(name.to_owned(), depot.directory().to_path_buf());
+            return Err(fail(missing));
+        }
+        if args.show_alias {
+            let names = answer
+                .modules
+                .iter()
+                .map(|found| format!("{}\n", found.name));
+            print(names.collect::<String>());
+            return Ok(());
+        }
+        let load = |found: &Found| self.one_found(found, parameters);
+        if args.removes() {
+            return answer.modules.iter().try_for_each(load);
+        }
+        answer.load(load, |why| {
+            let left = self.messages.failure(why);
+            if !left.is_empty() {
+                eprintln!("{left}");
+            }
+        })
+    }
+
+    fn one_found(&self, found: &Found, parameters: &[String]) -> Result<(), String> {
+        let (args, depot) = (self.args, self.depot);
+        let by_name = match found.via {
+            Via::Name | Via::Command(_) | Via::File(_) => true,
+            Via::Builtin => found.aliases.is_empty(),
+            _ => false,
+        };
+        // It keeps nobody from removing a module.
+        if (!by_name || args.use_blacklist)
+            && !args.removes()
+            && let Some(origin) = depot.config().blacklisted(&found.name)
+        {
+            let text = format!("{} is blacklisted by {origin}", found.name);
+            self.messages.report(Level::Info, &text);
+            return Ok(());
+        }
+        let fail = |error: Error| args.failure(&error.to_string());
+        let steps = match args.removes() {
+            true => depot.plan_removal(found),
+            false => depot.plan(found),
+        };
+        let mut steps = steps.map_err(fail)?;
+        for step in &mut steps {
+            if step.module != found.name {
+                add(&mut step.options, &[]);
+                continue;
+            }
+            add(&mut step.options, parameters);
+            if args.ignore_install && matches!(step.action, Action::Run(_)) {
+                let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
+                step.action = match path {
+                    Some(path) => Action::Insert(path),
+                    None if is_builtin(depot, found).map_err(fail)? => Action::Builtin,
+                    None => Action::Nothing,
+                };
+            }
+        }
+        if args.explain {
+            print(show::explained(found, &steps));
+            return Ok(());
+        }
+        if args.json {
+            self.told().extend(steps.iter().map(show::JsonStep::new));
+            return Ok(());
+        }
+        if args.show_depends && !args.removes() {
+            print(steps.iter().map(show::lines).collect::<String>());
+            return Ok(());
+        }
+        if !args.show_depends && is_builtin(depot, found).map_err(fail)? {
+            refuse_builtin(args, depot, found).map_err(|why| args.failure(&why))?;
+        }
+        self.carry_out(found, &steps)
+            .map_err(|why| args.failure(&why))
+    }
+
+    /// Where modules are loaded.
+    fn place(&self) -> Result<Box<dyn Place>, String> {
+        let args = self.args;
+        let forced = args.force || args.force_modversion || args.force_vermagic;
+        Ok(match args.tree.tree {
+            Some(_) if forced => {
+                return Err(
+                    "a host's tree takes no module by force: build it for this host".into(),
+                );
+            }
+            Some(_) => Box::new(TreePlace {
+                tree: Tree::open(&args.tree)?,
+                args: args.tree.clone(),
+            }),
+            None => Box::new(LinuxPlace {
+                force: Force {
+                    modversion: args.force || args.force_modversion,
+                    vermagic: args.force || args.force_vermagic,
+                },
+                first_time: args.first_time,
+                force_removal: args.force,
+                ..LinuxPlace::default()
+            }),
+        })
+    }
+
+    fn carry_out(&self, found: &Found, steps: &[Step]) -> Result<(), String> {
+        let (args, depot) = (self.args, self.depot);
+        let dry = args.dry_run || args.show_depends;
+        if dry && args.removes() && args.tree.tree.is_none() {
+            print(match args.ignore_install {
+                true => format!("rmmod {}\n", found.name),
+                false => carry::removal(depot, found),
+            });
+            return Ok(());
+        }
+        let place = self.place()?;
+        let work = carry::Work {
+            args,
+            depot,
+            place: &*place,
+            board: self.board,
+            dry,
+        };
+        match args.removes() {
+            true => work.unload(found, steps),
+            false => work.load(found, steps),
         }
     }
-    if args.explain {
-        print(show::explained(found, &steps));
-        return Ok(());
-    }
-    if args.json {
-        told.extend(steps.iter().map(show::JsonStep::new));
-        return Ok(());
-    }
-    if args.show_depends && !args.removes() {
-        print(steps.iter().map(show::lines).collect::<String>());
-        return Ok(());
-    }
-    if !args.show_depends && is_builtin(depot, found).map_err(fail)? {
-        refuse_builtin(args, depot, found).map_err(|why| args.failure(&why))?;
-    }
-    carry_out(args, depot, found, &steps).map_err(|why| args.failure(&why))
 }
 
 fn is_builtin(depot: &Depot, found: &Found) -> Result<bool, Error> {
@@ -338,50 +429,5 @@ fn add(options: &mut String, parameters: &[String]) {
             }
             _ => options.push_str(parameter),
         }
-    }
-}
-
-fn carry_out(
-    args: &ModprobeArgs,
-    depot: &Depot,
-    found: &Found,
-    steps: &[Step],
-) -> Result<(), String> {
-    let dry = args.dry_run || args.show_depends;
-    if dry && args.removes() && args.tree.tree.is_none() {
-        print(match args.ignore_install {
-            true => format!("rmmod {}\n", found.name),
-            false => carry::removal(depot, found),
-        });
-        return Ok(());
-    }
-    let forced = args.force || args.force_modversion || args.force_vermagic;
-    let place: Box<dyn Place> = match args.tree.tree {
-        Some(_) if forced => {
-            return Err("a host's tree takes no module by force: build it for this host".into());
-        }
-        Some(_) => Box::new(TreePlace {
-            tree: Tree::open(&args.tree)?,
-            args: args.tree.clone(),
-        }),
-        None => Box::new(LinuxPlace {
-            force: Force {
-                modversion: args.force || args.force_modversion,
-                vermagic: args.force || args.force_vermagic,
-            },
-            first_time: args.first_time,
-            force_removal: args.force,
-            ..LinuxPlace::default()
-        }),
-    };
-    let work = carry::Work {
-        args,
-        depot,
-        place: &*place,
-        dry,
-    };
-    match args.removes() {
-        true => work.unload(found, steps),
-        false => work.load(found, steps),
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{CHILDREN, KEY_MAX, MAGIC, OFFSET, PREFIX, VALUES, VERSION};
 use crate::{glob, reader};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 /// Why an index cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub struct Index {
     file: File,
     size: u64,
     root: u32,
-    blocks: RefCell<HashMap<u64, Box<[u8]>>>,
+    blocks: Mutex<HashMap<u64, Box<[u8]>>>,
 }
 
 const BLOCK: u64 = 4096;
@@ -85,7 +85,7 @@ impl Index {
             file,
             size,
             root: 0,
-            blocks: RefCell::default(),
+            blocks: Mutex::default(),
         };
         if size < 12 || index.word(0)? != MAGIC {
             return Err(ReadError::Magic);
@@ -301,7 +301,7 @@ impl Index {
 
     /// Calls `f` with the rest of the block that has this place; never with nothing.
     fn block<R>(&self, at: u64, f: impl FnOnce(&[u8]) -> R) -> Result<R, ReadError> {
-        let mut blocks = self.blocks.borrow_mut();
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let number = at / BLOCK;
         let block = match blocks.entry(number) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),

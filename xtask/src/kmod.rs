@@ -354,7 +354,7 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-fn link(to: &Path, from: &Path) -> Result<(), String> {
+pub(crate) fn link(to: &Path, from: &Path) -> Result<(), String> {
     make_dir(from.parent().unwrap_or(from))?;
     let _ = fs::remove_file(from);
     std::os::unix::fs::symlink(to, from).map_err(|e| format!("{}: {e}", from.display()))
@@ -383,7 +383,7 @@ pub(crate) fn differences(wanted: &str, found: &str) -> Vec<String> {
     missing.chain(more).collect()
 }
 
-fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     path.file_name()
         .unwrap_or_default()
         .to_string_lossy()

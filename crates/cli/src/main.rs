@@ -10,13 +10,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 mod cmd_build;
+mod cmd_closure;
 mod cmd_coldplug;
 mod cmd_config;
 mod cmd_demo;
 mod cmd_depmod;
 mod cmd_host;
 mod cmd_insmod;
+mod cmd_install;
 mod cmd_kmod;
+mod cmd_load;
 mod cmd_log;
 mod cmd_lsmod;
 mod cmd_modinfo;
@@ -25,6 +28,7 @@ mod cmd_rmmod;
 mod configured;
 mod jobs;
 mod linux;
+mod loader;
 mod place;
 mod progress;
 mod report;
@@ -70,6 +74,12 @@ enum Command {
     Depmod(cmd_depmod::DepmodArgs),
     /// Load the modules of all devices that are there, as at boot
     Coldplug(cmd_coldplug::ColdplugArgs),
+    /// Load what modules-load.d and the kernel's command line say, as at boot
+    Load(cmd_load::LoadArgs),
+    /// List every file that modules need, for whoever builds an initramfs
+    Closure(cmd_closure::ClosureArgs),
+    /// Put this program into a directory, with links of the older tools' names
+    Install(cmd_install::InstallArgs),
     /// Print what modules say of themselves
     Modinfo(cmd_modinfo::ModinfoArgs),
     /// Print the configuration of modules that is in force, and where each line is from
@@ -90,7 +100,7 @@ struct HeadersArgs {
 }
 
 /// The names of older tools.
-const TOOLS: [&str; 7] = [
+pub(crate) const TOOLS: [&str; 7] = [
     "insmod", "rmmod", "lsmod", "modprobe", "depmod", "modinfo", "kmod",
 ];
 
@@ -138,6 +148,9 @@ fn main() -> ExitCode {
         Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
         Command::Coldplug(args) => cmd_coldplug::run(args),
+        Command::Load(args) => cmd_load::run(args),
+        Command::Closure(args) => cmd_closure::run(args),
+        Command::Install(args) => cmd_install::run(args),
         Command::Modinfo(args) => cmd_modinfo::run(args),
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),

@@ -7,6 +7,7 @@
 mod common;
 mod root;
 
+mod boot;
 mod builtin;
 mod cmdline;
 mod commands;

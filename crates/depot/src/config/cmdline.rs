@@ -63,7 +63,7 @@ pub fn parse(text: &str, file: &Path, config: &mut Config) {
 }
 
 /// The words of a command line: spaces in double quotes do not part them.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut quoted = false;
     text.trim_end_matches('\n')
         .split(move |c: char| {

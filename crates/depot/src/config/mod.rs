@@ -7,16 +7,19 @@ mod files;
 mod line;
 mod modprobe;
 mod modules_conf;
+mod modules_load;
 
 pub use cmdline::parse as parse_command_line;
 pub use files::Origin;
 pub use line::{Deps, Line, Rule, When};
 pub(crate) use modules_conf::{Chain, End};
 pub use modules_conf::{ConfError, Surroundings};
+pub use modules_load::ModulesLoad;
 
 use crate::glob;
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 
 /// What is configured, in the order in which it was read.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// How many lines were not understood; each was reported.
     pub wrong: usize,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
     /// It is of a modules.conf: aliases are no patterns, and lead from one to the next.
     pub chained: bool,
 }

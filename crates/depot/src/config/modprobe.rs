@@ -22,6 +22,7 @@ impl Config {
         let mut config = Config::default();
         let own = ["modules.softdep", "modules.weakdep"].map(|file| version.join(file));
         let unread = files::read(places, &PLACES, &own, report, |file, text| {
+            config.files.push(file.to_owned());
             config.text(text, file, report);
         });
         config.wrong += unread;

@@ -144,6 +144,7 @@ impl<'a> Parser<'a> {
         }
         let bytes = reader::bytes(path);
         let bytes = bytes.map_err(|e| fail(format!("cannot read {}: {e}", path.display())))?;
+        self.config.files.push(path.to_owned());
         self.text(&String::from_utf8_lossy(&bytes), path, depth)
     }
 

@@ -1,146 +1,60 @@
-//! The tools on real kernels: Debian's, in QEMU, beside Debian's kmod.
+//! A guest: what it starts with, and what it prints.
 
-use crate::kmod::{Work, depends, entries, make_dir, output};
-use crate::{cargo, kmod};
-use std::collections::BTreeMap;
+use super::Setup;
+use super::built;
+use super::table::{Printed, WAYS};
+use crate::kmod::{Work, entries, make_dir, name, output};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What is needed besides, by package.
-const NEEDED: [(&str, &str); 4] = [
-    ("qemu-system-x86_64", "qemu-system-x86"),
-    ("busybox", "busybox"),
-    ("cpio", "cpio"),
-    ("dash", "dash"),
-];
-/// The kernel, as a meta package.
-const KERNEL: &str = "linux-image-6.12-cloud-amd64";
 /// Seconds that a guest may take, under emulation and beside other work.
-const LIMIT: u32 = 400;
+const LIMIT: u32 = 600;
 const TOOLS: [&str; 7] = [
     "insmod", "rmmod", "lsmod", "modprobe", "depmod", "modinfo", "kmod",
 ];
-/// Both ways of doing everything.
-const WAYS: [&str; 2] = ["kmod", "modfs"];
+const INIT: &str = include_str!("init.sh");
+const RUN_CASE: &str = include_str!("run-case.sh");
 
-/// What the guest runs first. `@` marks what is for the host.
-const INIT: &str = r##"#!/bin/dash
-/bin/busybox mount -t proc proc /proc
-/bin/busybox mount -t sysfs sysfs /sys
-/bin/busybox mount -t devtmpfs devtmpfs /dev
-/bin/busybox mount -t tmpfs tmpfs /tmp
-exec > /dev/ttyS1 2>&1 < /dev/null
-/bin/busybox dmesg -n 1
-K=/lib/modules/$(/bin/busybox uname -r)
-export K
-echo "@ready $(/bin/busybox uname -r)"
-for case in /cases/*.sh; do
-	name=${case##*/}
-	for way in kmod modfs; do
-		echo "@begin $way ${name%.sh}"
-		PATH=/tools/$way:/busybox /bin/dash /run-case "$case"
-		echo "@end"
-		# What one way leaves behind is nothing to the next.
-		while m=$(/bin/busybox cut -d' ' -f1 /proc/modules) && [ -n "$m" ]; do
-			left=
-			for module in $m; do
-				/bin/busybox rmmod "$module" 2> /dev/null && left=1
-			done
-			[ -n "$left" ] || break
-		done
-	done
-done
-echo "@done"
-/bin/busybox poweroff -f
-"##;
-
-/// What runs a case.
-const RUN_CASE: &str = r##"t() {
-	echo "\$ $*"
-	"$@" > /tmp/out 2> /tmp/err
-	code=$?
-	cat /tmp/out
-	head -n 1 /tmp/err | sed 's/^/! /'
-	sed -e 1d -e "s/^/@more /" /tmp/err
-	[ $code = 0 ] || echo "exit code $code"
+/// A kernel that is to be started.
+pub(super) struct Guest<'a> {
+    pub(super) work: &'a Work,
+    pub(super) setup: &'a Setup,
+    pub(super) package: &'a str,
+    pub(super) version: &'a str,
 }
-loaded() {
-	echo "loaded: $(cut -d' ' -f1 /proc/modules | sort | tr '\n' ' ')"
-}
-cd /tmp
-. "$1"
-"##;
 
-pub(crate) fn run(root: &Path) -> Result<(), String> {
-    for (program, package) in NEEDED {
-        let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .any(|dir| dir.join(program).is_file());
-        if !found {
-            return Err(format!("{program} is needed: apt install {package}"));
-        }
+/// The cases of folders, but of those only what was asked for: a folder, or a case.
+pub(super) fn cases(
+    all: &Path,
+    folders: &[&str],
+    only: Option<&str>,
+) -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let mut files = entries(&all.join(folder))?;
+        files.retain(|file| file.extension().is_some_and(|end| end == "sh"));
+        files.sort();
+        files.retain(|file| {
+            let stem = file.file_stem().unwrap_or_default();
+            only.is_none_or(|only| only == *folder || stem == only)
+        });
+        found.extend(files);
     }
-    let work = Work::prepare(root)?;
-    let package = depends(KERNEL)?;
-    work.fetch(&package)?;
-    let version = package.trim_start_matches("linux-image-").to_owned();
-    let guest = Guest {
-        root,
-        work: &work,
-        package: &package,
-        version: &version,
-    };
-    let image = guest.image(&static_modfs(root)?)?;
-    let transcripts = guest.boot(&image)?;
-    let printed = work.dir.join("printed");
-    make_dir(&printed)?;
-    for ((case, way), text) in &transcripts {
-        let file = printed.join(format!("{case}.{way}"));
-        fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
-    }
-    println!("what each printed is in {}", printed.display());
-    compare(&root.join("tests/linux"), &transcripts)
-}
-
-/// Our program as one static file.
-pub(crate) fn static_modfs(root: &Path) -> Result<PathBuf, String> {
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
-    cargo(
-        &[
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "modfs-cli",
-            "--target",
-            TARGET,
-            "--target-dir",
-            "target/static",
-        ],
-        &[("RUSTFLAGS", "-C target-feature=+crt-static")],
-    )?;
-    Ok(root
-        .join("target/static")
-        .join(TARGET)
-        .join("release/modfs"))
-}
-
-/// What each way printed in each case.
-type Transcripts = BTreeMap<(String, String), String>;
-
-struct Guest<'a> {
-    root: &'a Path,
-    work: &'a Work,
-    package: &'a str,
-    version: &'a str,
+    Ok(found)
 }
 
 impl Guest<'_> {
     /// The file system that the guest starts with: both tools, the cases, and the kernel's modules
     /// with indexes.
-    fn image(&self, modfs: &Path) -> Result<PathBuf, String> {
+    pub(super) fn image(
+        &self,
+        root: &Path,
+        modfs: &Path,
+        cases: &[PathBuf],
+    ) -> Result<PathBuf, String> {
         let at = self.work.dir.join("guest");
         let _ = fs::remove_dir_all(&at);
         for dir in [
@@ -180,7 +94,10 @@ impl Guest<'_> {
                 .arg(at.join("tools/modfs.bin"))
                 .arg(modfs),
         )?;
-        for (way, program) in [("kmod", "/tools/kmod.bin"), ("modfs", "/tools/modfs.bin")] {
+        for (way, program) in WAYS
+            .into_iter()
+            .zip(["/tools/kmod.bin", "/tools/modfs.bin"])
+        {
             for tool in TOOLS {
                 symlink(program, at.join("tools").join(way).join(tool)).map_err(io)?;
             }
@@ -203,24 +120,51 @@ impl Guest<'_> {
                 .arg(&at)
                 .arg(self.version),
         )?;
-        for case in entries(&self.root.join("tests/linux"))? {
-            if case.extension().is_some_and(|end| end == "sh") {
-                let to = at.join("cases").join(case.file_name().unwrap_or_default());
-                fs::copy(&case, to).map_err(io)?;
-            }
+        self.cases(cases, &at)?;
+        built::programs(root, &at.join("bin"))?;
+        if self.setup.folders.contains(&"cloud") {
+            built::modules(self.work, root, self.version, &at.join("built"))?;
         }
         fs::write(at.join("run-case"), RUN_CASE).map_err(io)?;
         fs::write(at.join("etc/passwd"), "root::0:0::/:/bin/dash\n").map_err(io)?;
         let init = at.join("init");
         fs::write(&init, INIT).map_err(io)?;
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755)).map_err(io)?;
-        let image = self.work.dir.join("guest.cpio");
+        let image = self.work.dir.join(format!("guest-{}.cpio", self.version));
         let pack = format!(
             "find . | cpio -o -H newc --quiet -R 0:0 > '{}'",
             image.display()
         );
         output(Command::new("sh").args(["-c", &pack]).current_dir(&at))?;
         Ok(image)
+    }
+
+    /// Copies the cases, with what their folders need before: a number in front keeps the order.
+    fn cases(&self, cases: &[PathBuf], at: &Path) -> Result<(), String> {
+        let copy = |from: &Path, to: &Path| {
+            let copied = fs::copy(from, to);
+            copied.map_err(|e| format!("{}: {e}", from.display()))
+        };
+        for case in cases {
+            let folder = case.parent().unwrap_or(case);
+            let order = self
+                .setup
+                .folders
+                .iter()
+                .position(|own| *own == name(folder));
+            let to = at.join(format!("cases/{}-{}", order.unwrap_or(0), name(folder)));
+            make_dir(&to)?;
+            copy(case, &to.join(name(case)))?;
+            if case.with_extension("out").exists() {
+                let own = to.join(name(case)).with_extension("own");
+                fs::write(&own, "").map_err(|e| format!("{}: {e}", own.display()))?;
+            }
+            let setup = folder.join("setup");
+            if setup.exists() {
+                copy(&setup, &to.join("setup"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Copies a program, and the libraries that it needs.
@@ -254,7 +198,7 @@ impl Guest<'_> {
         Ok(())
     }
 
-    fn boot(&self, image: &Path) -> Result<Transcripts, String> {
+    pub(super) fn boot(&self, image: &Path) -> Result<Printed, String> {
         // KVM where it works: it is there on some machines and does not.
         for accelerator in ["kvm", "tcg"] {
             if accelerator == "kvm" && !Path::new("/dev/kvm").exists() {
@@ -263,7 +207,7 @@ impl Guest<'_> {
             // A guest dies now and then before its init, by emulation alone.
             for _ in 0..2 {
                 match self.boot_with(accelerator, image)? {
-                    Some(transcripts) => return Ok(transcripts),
+                    Some(printed) => return Ok(printed),
                     None if accelerator == "kvm" => break,
                     None => {}
                 }
@@ -273,7 +217,7 @@ impl Guest<'_> {
     }
 
     /// `None`: it did not come as far as its init.
-    fn boot_with(&self, accelerator: &str, image: &Path) -> Result<Option<Transcripts>, String> {
+    fn boot_with(&self, accelerator: &str, image: &Path) -> Result<Option<Printed>, String> {
         let boot = self.work.dir.join(self.package).join("boot");
         let kernel = boot.join(format!("vmlinuz-{}", self.version));
         let log = self.work.dir.join("guest.log");
@@ -285,7 +229,15 @@ impl Guest<'_> {
         command
             .args(["--kill-after=5", &seconds.to_string(), "qemu-system-x86_64"])
             .args(["-accel", accelerator, "-cpu", cpu, "-machine", "q35"])
-            .args(["-smp", "1", "-m", "1536", "-display", "none", "-no-reboot"])
+            .args(["-smp", &self.setup.processors.to_string()])
+            .args(["-m", &self.setup.memory.to_string()])
+            .args(["-display", "none", "-no-reboot"])
+            .args(
+                self.setup
+                    .devices
+                    .iter()
+                    .flat_map(|device| ["-device", device]),
+            )
             .arg("-kernel")
             .arg(kernel)
             .arg("-initrd")
@@ -301,7 +253,7 @@ impl Guest<'_> {
             .stderr(Stdio::null());
         let mut child = command.spawn().map_err(|e| format!("qemu: {e}"))?;
         let out = child.stdout.take().ok_or("qemu has no output")?;
-        let mut transcripts = Transcripts::new();
+        let mut printed = Printed::default();
         let (mut current, mut up, mut done) = (None, false, false);
         for line in BufReader::new(out).lines() {
             let line = line.map_err(|e| format!("qemu: {e}"))?;
@@ -312,16 +264,21 @@ impl Guest<'_> {
             } else if let Some(begun) = line.strip_prefix("@begin ") {
                 let (way, case) = begun.split_once(' ').unwrap_or((begun, ""));
                 let key = (case.to_owned(), way.to_owned());
-                transcripts.insert(key.clone(), String::new());
+                printed.cases.insert(key.clone(), String::new());
                 current = Some(key);
             } else if line == "@end" {
                 current = None;
             } else if let Some(more) = line.strip_prefix("@more ") {
                 // Not compared: what kmod does not say.
                 println!("    {more}");
+            } else if let Some(time) = line.strip_prefix("@time ") {
+                let (seconds, label) = time.split_once(' ').unwrap_or((time, ""));
+                printed.times.push((label.to_owned(), seconds.to_owned()));
+            } else if let Some(complaint) = line.strip_prefix("@kernel ") {
+                printed.complaints.push(complaint.to_owned());
             } else if line == "@done" {
                 done = true;
-            } else if let Some(text) = current.as_ref().and_then(|key| transcripts.get_mut(key)) {
+            } else if let Some(text) = current.as_ref().and_then(|key| printed.cases.get_mut(key)) {
                 *text += line;
                 text.push('\n');
             }
@@ -329,46 +286,11 @@ impl Guest<'_> {
         let status = child.wait().map_err(|e| format!("qemu: {e}"))?;
         match (up, done) {
             (false, _) => Ok(None),
-            (true, true) => Ok(Some(transcripts)),
+            (true, true) => Ok(Some(printed)),
             (true, false) => Err(format!(
                 "the guest ended ({status}) in {current:?}; its console is in {}",
                 log.display()
             )),
         }
-    }
-}
-
-/// Each case a test: what ours printed is what kmod's did, or what is said that it prints.
-fn compare(cases: &Path, transcripts: &Transcripts) -> Result<(), String> {
-    let mut failed = Vec::new();
-    let names: Vec<&String> = transcripts
-        .keys()
-        .filter(|(_, way)| way == WAYS[0])
-        .map(|(case, _)| case)
-        .collect();
-    for case in names {
-        let of = |way: &str| {
-            let key = (case.clone(), way.to_owned());
-            transcripts.get(&key).map_or("", String::as_str)
-        };
-        let own = fs::read_to_string(cases.join(format!("{case}.modfs"))).ok();
-        let wanted = own.as_deref().unwrap_or(of("kmod"));
-        let equal = of("modfs") == wanted;
-        let like = match (&own, equal) {
-            (_, false) => "FAILED",
-            (None, true) => "as kmod",
-            (Some(_), true) => "as said",
-        };
-        println!("{case}: {like}");
-        if !equal {
-            failed.push(case.as_str());
-            for line in kmod::differences(wanted, of("modfs")) {
-                println!("    {line}");
-            }
-        }
-    }
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(format!("failed: {}", failed.join(", "))),
     }
 }

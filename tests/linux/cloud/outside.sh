@@ -1,0 +1,21 @@
+# Modules from outside the kernel's tree, with an export of the one that the other uses.
+t insmod /built/consumer.ko
+t insmod /built/provider.ko base=-1
+t insmod /built/provider.ko base=20
+t insmod /built/consumer.ko
+loaded
+t rmmod provider
+t modprobe -r provider
+t rmmod consumer provider
+# Installed, they are found.
+mkdir -p "$K/extra"
+cp /built/provider.ko /built/consumer.ko "$K/extra"
+t depmod
+t modprobe -D consumer
+t modprobe consumer-of-answers
+loaded
+cat /sys/module/provider/parameters/base
+t modprobe -r consumer
+rm -r "$K/extra"
+t depmod
+loaded

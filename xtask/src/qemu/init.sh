@@ -1,0 +1,42 @@
+#!/bin/dash
+# What a guest runs first. A line that begins with @ is for whoever started the guest.
+export PATH=/busybox
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /tmp
+mount -t securityfs securityfs /sys/kernel/security
+exec > /dev/ttyS1 2>&1 < /dev/null
+dmesg -n 1
+export K=/lib/modules/$(uname -r)
+echo "@ready $(uname -r)"
+
+# What one way leaves behind is nothing to the next.
+unload_all() {
+	while modules=$(cut -d' ' -f1 /proc/modules) && [ -n "$modules" ]; do
+		left=
+		for module in $modules; do
+			rmmod "$module" 2> /dev/null && left=1
+		done
+		[ -n "$left" ] || break
+	done
+}
+
+for folder in /cases/*; do
+	[ ! -e "$folder/setup" ] || /bin/dash "$folder/setup"
+	for case in "$folder"/*.sh; do
+		name=${case%.sh}
+		ways="kmod modfs"
+		[ ! -e "$name.own" ] || ways=modfs
+		for way in $ways; do
+			echo "@begin $way ${name#/cases/*-}"
+			PATH=/tools/$way:/busybox /bin/dash /run-case "$case"
+			echo "@end"
+			unload_all
+		done
+	done
+done
+dmesg | grep -E 'WARNING: CPU|BUG:|Oops|Call Trace|general protection|refcount_t' |
+	sed 's/^/@kernel /'
+echo "@done"
+poweroff -f

@@ -1,6 +1,5 @@
 //! Fuzzing: objects of real compilers to begin with, and a bounded run of every target.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +25,8 @@ const BOUNDS: [&str; 4] = [
     "-timeout=10",
     "-print_final_stats=1",
 ];
+/// The version of cargo-fuzz.
+const FUZZ: &str = "0.13.2";
 /// For each target.
 const SECONDS: u64 = 20;
 
@@ -184,7 +185,7 @@ pub(crate) fn run_all(root: &Path, seconds: Option<&str>) -> Result<(), String> 
             .ok_or_else(|| format!("fuzz takes a number of seconds, not {text}"))?,
     };
     seeds(root, None)?;
-    let tool = cargo_fuzz(root)?;
+    let tool = crate::tool(root, "cargo-fuzz", FUZZ)?;
     let fuzz = |command: &str| {
         let mut fuzz = Command::new(&tool);
         fuzz.args([command, "--sanitizer", "none", "--fuzz-dir", "fuzz"]);
@@ -228,18 +229,6 @@ pub(crate) fn run_all(root: &Path, seconds: Option<&str>) -> Result<(), String> 
          target/tools/bin/cargo-fuzz run --sanitizer none TARGET fuzz/artifacts/TARGET/FILE",
         failed.join(", ")
     ))
-}
-
-/// The tool, installed into `target/tools` unless it is there.
-fn cargo_fuzz(root: &Path) -> Result<OsString, String> {
-    let tools = root.join("target/tools");
-    let tool = tools.join("bin/cargo-fuzz");
-    if !tool.exists() {
-        let install = ["install", "--quiet", "--locked", "cargo-fuzz", "--root"];
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        run(cargo.args(install).arg(tools).current_dir(root))?;
-    }
-    Ok(tool.into())
 }
 
 fn run(command: &mut Command) -> Result<(), String> {

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 mod fuzz;
 mod kmod;
+mod package;
 mod qemu;
 mod tidy;
 mod tools;
@@ -25,6 +26,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt
   qemu [CASE | FOLDER]
           run them on Debian's kernels in QEMU, beside kmod's: the cases of tests/linux
+  package make one static file of modfs, and a Debian package
   tools   time them beside kmod, on a tree packed by xz, zstd, gzip and not at all";
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
         "qemu" => qemu::run(&root(), argument.as_deref()),
+        "package" => package::run(&root()),
         "tools" => tools::run(&root()),
         "measured" => tools::measured(&env::args().skip(2).collect::<Vec<_>>()),
         _ => Err(USAGE.into()),
@@ -125,6 +128,18 @@ fn bench() -> Result<(), String> {
     ];
     arguments.extend(given.iter().map(String::as_str));
     cargo(&arguments, &[])
+}
+
+/// A program from the registry, installed into `target/tools` unless it is there.
+fn tool(root: &Path, name: &str, version: &str) -> Result<PathBuf, String> {
+    let tools = root.join("target/tools");
+    let program = tools.join("bin").join(name);
+    if !program.exists() {
+        let to = tools.to_string_lossy();
+        let install = ["install", "--quiet", "--locked", name, "--version", version];
+        cargo(&[&install[..], &["--root", &to]].concat(), &[])?;
+    }
+    Ok(program)
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), String> {

@@ -4,11 +4,11 @@ mod built;
 mod guest;
 mod table;
 
-use crate::cargo;
 use crate::kmod::{Work, depends, make_dir};
+use crate::package::static_modfs;
 use guest::Guest;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use table::Printed;
 
 /// What is needed besides, by package.
@@ -122,27 +122,4 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
         (true, true) => Err(format!("no case is called {}", only.unwrap_or_default())),
         (false, _) => Err(format!("failed: {}", failed.join(", "))),
     }
-}
-
-/// Our program as one static file.
-pub(crate) fn static_modfs(root: &Path) -> Result<PathBuf, String> {
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
-    cargo(
-        &[
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "modfs-cli",
-            "--target",
-            TARGET,
-            "--target-dir",
-            "target/static",
-        ],
-        &[("RUSTFLAGS", "-C target-feature=+crt-static")],
-    )?;
-    Ok(root
-        .join("target/static")
-        .join(TARGET)
-        .join("release/modfs"))
 }

@@ -1,0 +1,53 @@
+# Four processes load and unload 200 modules at random for 60 s.
+for folder in fs/nls net/netfilter net/sched crypto lib; do
+	find "$K/kernel/$folder" -name '*.ko.xz'
+done | sed 's/.*\///; s/\.ko\.xz$//' | sort -u | awk '!/test|selftest|kunit|tcrypt|dhry|bench/' | head -n 200 > list
+echo "$(wc -l < list) modules"
+read -r now rest < /proc/uptime
+end=$((${now%.*} + 60))
+worker() {
+	awk -v seed="$1" 'BEGIN { srand(seed) } { all[NR] = $0 }
+		END { for (;;) print all[int(rand() * NR) + 1], int(rand() * 2) }' list |
+	while read -r module load; do
+		read -r now rest < /proc/uptime
+		[ "${now%.*}" -lt "$end" ] || break
+		case $load in
+		1) modprobe "$module" 2> "said-$1" ;;
+		*) modprobe -r "$module" 2> "said-$1" ;;
+		esac
+		code=$?
+		echo "$code" >> "codes-$1"
+		# An error without a word, or a word without an error, is lost.
+		if [ $code = 0 ] && [ -s "said-$1" ]; then
+			echo "$module: no error, but: $(cat "said-$1")"
+		elif [ $code != 0 ] && ! [ -s "said-$1" ]; then
+			echo "$module: code $code and not a word"
+		fi
+		head -n 1 "said-$1" | sed "s/Module [^ ]* /Module M /; s/'[^']*'/'M'/" >> "messages-$1"
+	done
+}
+for n in 1 2 3 4; do
+	worker $n > "wrong-$n" 2>&1 &
+done
+wait
+cat wrong-1 wrong-2 wrong-3 wrong-4
+# What one does while another does the opposite.
+sort -u messages-1 messages-2 messages-3 messages-4 | grep -v \
+	-e "Module M is in use" -e "could not remove 'M': No such file or directory" \
+	-e "could not remove 'M': Resource temporarily unavailable" \
+	-e "could not insert 'M': Unknown symbol in module, or unknown parameter"
+cat codes-1 codes-2 codes-3 codes-4 | awk '
+	{ n[$1]++; all++ }
+	END {
+		print (all > 100) ? "more than 100 calls" : all " calls"
+		print (n[0] > all / 2) ? "most did what they should" : n[0] " of " all " did"
+	}'
+echo "@more calls in 60 s: $(cat codes-1 codes-2 codes-3 codes-4 | wc -l)"
+echo "zombies: $(cat /proc/[0-9]*/stat 2> /dev/null | grep -c ') Z ')"
+# Nothing is stuck: all of it goes.
+before=
+while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
+	before=$now
+	rmmod $now 2> /dev/null
+done
+loaded

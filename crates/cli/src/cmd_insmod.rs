@@ -69,8 +69,13 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
     let done = Linux::default().insert(&args.file, &parameters, force);
     done.map_err(|error| match &error {
         InsertError::Read(why) => {
+            // As kmod: which word it is depends on whether there is something of that name.
+            let done = match args.file.metadata() {
+                Ok(_) => "insert",
+                Err(_) => "load",
+            };
             let why = linux::io_text(why);
-            format!("insmod: ERROR: could not load module {file}: {why}")
+            format!("insmod: ERROR: could not {done} module {file}: {why}")
         }
         InsertError::File(why) => {
             format!("insmod: ERROR: could not insert module {file}: {why}")

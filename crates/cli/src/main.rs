@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use modfs_start as _;
 use std::ffi::{OsStr, OsString};
@@ -132,7 +133,16 @@ fn arguments() -> Vec<OsString> {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::try_parse_from(arguments()).unwrap_or_else(|error| {
+    let arguments = arguments();
+    let cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| {
+        if error.kind() == ErrorKind::MissingRequiredArgument {
+            // First in kmod's words.
+            match arguments.get(1).and_then(|tool| tool.to_str()) {
+                Some("insmod") => eprintln!("insmod: ERROR: missing filename."),
+                Some("rmmod") => eprintln!("rmmod: ERROR: missing module name."),
+                _ => {}
+            }
+        }
         let _ = error.print();
         // 1, as kmod's tools, not clap's 2.
         std::process::exit(i32::from(error.use_stderr()));

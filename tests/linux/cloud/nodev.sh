@@ -4,7 +4,6 @@ command -v modprobe > /proc/sys/kernel/modprobe
 dd if=/dev/zero of=image bs=1M count=1 2> /dev/null
 mkdir -p dev
 busybox mount --move /dev dev
-ls /dev
 busybox mount -t squashfs image /mnt 2> err
 busybox mount --move dev /dev
 loaded

@@ -1,11 +1,10 @@
 # The modules of all devices, from nothing: each way in the same boot.
 cold() {
-	label=$1
+	name=$1
 	shift
-	timed "coldplug, from nothing: $label" "$@" > said 2>&1
+	timed "coldplug, from nothing: $name" "$@" > said 2>&1
 	grep '^@time' said
-	# Not what only sound and graphics ask for by themselves, later.
-	cut -d' ' -f1 /proc/modules | sort > "modules-$label"
+	cut -d' ' -f1 /proc/modules | sort > "modules-$name"
 	before=
 	while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
 		before=$now
@@ -18,7 +17,9 @@ aliases() {
 # Again while there are new ones, as the others' script.
 rounds() {
 	: > seen
-	while aliases > all; comm -23 all seen > new; [ -s new ]; do
+	while aliases > all
+		awk 'FILENAME == "seen" { seen[$0] = 1; next } !($0 in seen)' seen all > new
+		[ -s new ]; do
 		"$@" < new
 		cp all seen
 	done

@@ -121,7 +121,7 @@ impl Guest<'_> {
                 .arg(self.version),
         )?;
         self.cases(cases, &at)?;
-        built::programs(root, &at.join("bin"))?;
+        built::programs(root, &at.join("busybox"))?;
         if self.setup.folders.contains(&"cloud") {
             built::modules(self.work, root, self.version, &at.join("built"))?;
         }
@@ -255,8 +255,10 @@ impl Guest<'_> {
         let out = child.stdout.take().ok_or("qemu has no output")?;
         let mut printed = Printed::default();
         let (mut current, mut up, mut done) = (None, false, false);
-        for line in BufReader::new(out).lines() {
+        // What a case prints need not be text.
+        for line in BufReader::new(out).split(b'\n') {
             let line = line.map_err(|e| format!("qemu: {e}"))?;
+            let line = String::from_utf8_lossy(&line);
             let line = line.trim_end_matches('\r');
             if let Some(version) = line.strip_prefix("@ready ") {
                 println!("==> Linux {version}, by {accelerator}");

@@ -4,6 +4,8 @@ export PATH=/busybox
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts
+mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /tmp
 mount -t securityfs securityfs /sys/kernel/security
 exec > /dev/ttyS1 2>&1 < /dev/null
@@ -16,7 +18,7 @@ unload_all() {
 	while modules=$(cut -d' ' -f1 /proc/modules) && [ -n "$modules" ]; do
 		left=
 		for module in $modules; do
-			rmmod "$module" 2> /dev/null && left=1
+			busybox rmmod "$module" 2> /dev/null && left=1
 		done
 		[ -n "$left" ] || break
 	done
@@ -36,7 +38,8 @@ for folder in /cases/*; do
 		done
 	done
 done
-dmesg | grep -E 'WARNING: CPU|BUG:|Oops|Call Trace|general protection|refcount_t' |
+# With whom it was: the line after a warning says it.
+dmesg | grep -A 1 -E 'WARNING: CPU|BUG:|Oops|general protection|refcount_t' |
 	sed 's/^/@kernel /'
 echo "@done"
 poweroff -f

@@ -50,7 +50,7 @@ const SETUPS: [Setup; 3] = [
     },
     Setup {
         kernel: "linux-image-6.12-amd64",
-        folders: &["devices"],
+        folders: &["stress", "devices"],
         processors: 2,
         memory: 3072,
         devices: &[
@@ -67,9 +67,7 @@ const SETUPS: [Setup; 3] = [
             "intel-hda",
             "hda-duplex",
             "i6300esb",
-            "lsi53c895a",
             "sdhci-pci",
-            "AC97",
         ],
     },
 ];

@@ -20,7 +20,9 @@ mod cmd_lsmod;
 mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
+mod cmd_verify;
 mod configured;
+mod keyring;
 mod linux;
 mod place;
 mod progress;
@@ -67,6 +69,8 @@ enum Command {
     Depmod(cmd_depmod::DepmodArgs),
     /// Print what modules say of themselves
     Modinfo(cmd_modinfo::ModinfoArgs),
+    /// Check who signed modules, with certificates from a file or of a kernel
+    Verify(cmd_verify::VerifyArgs),
     /// Print the configuration of modules that is in force, and where each line is from
     Config(cmd_config::ConfigArgs),
     /// The commands that kmod has under its own name
@@ -133,6 +137,7 @@ fn main() -> ExitCode {
         Command::Modprobe(args) => cmd_modprobe::run(args),
         Command::Depmod(args) => cmd_depmod::run(args),
         Command::Modinfo(args) => cmd_modinfo::run(args),
+        Command::Verify(args) => cmd_verify::run(args),
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),

@@ -1,6 +1,7 @@
 //! `modprobe`: modules with all that they need.
 
 use crate::configured::ConfiguredArgs;
+use crate::keyring::KeyringArgs;
 use crate::linux::LinuxPlace;
 use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 mod carry;
 mod show;
+mod signed;
 
 /// Arguments of `modprobe`.
 #[derive(Args, Debug)]
@@ -55,6 +57,11 @@ pub(crate) struct ModprobeArgs {
     /// Load although the version differs; a host's tree refuses it
     #[arg(long)]
     force_vermagic: bool,
+    /// Load nothing unless each file is signed by a key that is trusted
+    #[arg(long)]
+    require_signed: bool,
+    #[command(flatten)]
+    keyring: KeyringArgs,
     /// Print which modules the names stand for
     #[arg(short = 'R', long, visible_alias = "resolve-alias")]
     show_alias: bool,
@@ -168,6 +175,9 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         print(show::config(&depot)?);
         return Ok(());
     }
+    if args.keyring.is_given() && !args.require_signed {
+        return Err(args.failure("--cert and --kernel are for --require-signed"));
+    }
     let Some((first, parameters)) = args.arguments.split_first() else {
         return Err("modprobe: ERROR: missing parameters. See -h.".into());
     };
@@ -278,6 +288,9 @@ fn one_found(
                 None => Action::Nothing,
             };
         }
+    }
+    if args.require_signed && !args.removes() {
+        signed::require(args, &steps).map_err(|why| args.failure(&why))?;
     }
     if args.explain {
         print(show::explained(found, &steps));

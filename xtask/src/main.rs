@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 mod fuzz;
 mod kmod;
 mod qemu;
+mod signatures;
 mod tidy;
 mod tools;
 
@@ -22,7 +23,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           compile objects for them to begin with
   bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
           run the benches beside the peers; paste what they print into BENCHMARKS.md
-  kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt
+  kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt,
+          and check the signatures of all their modules
   qemu    run them on a Debian kernel in QEMU, beside kmod's
   tools   time them beside kmod, on a tree packed by xz, zstd, gzip and not at all";
 

@@ -7,7 +7,7 @@ use clap::Args;
 use modfs_depot::Reader;
 use modfs_depot::config::Config;
 use modfs_depot::probe::{Depot, Via};
-use modfs_trust::{Keyring, Verdict, verify};
+use modfs_trust::{Certificate, Keyring, Verdict, verify};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +23,9 @@ pub(crate) struct VerifyArgs {
     /// Print an array of JSON objects
     #[arg(long)]
     json: bool,
+    /// Print the certificates that are trusted
+    #[arg(long, conflicts_with_all = ["json", "files"])]
+    list: bool,
     /// The kernel's version [default: of the running one]
     #[arg(short = 'k', long, value_name = "VERSION")]
     set_version: Option<String>,
@@ -30,7 +33,7 @@ pub(crate) struct VerifyArgs {
     #[arg(short, long, value_name = "DIR")]
     basedir: Option<PathBuf>,
     /// Module files, or modules
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "list")]
     files: Vec<String>,
 }
 
@@ -63,6 +66,20 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), String> {
         None => running().map_err(error)?,
     };
     let keyring = args.keyring.keyring(root, &version).map_err(error)?;
+    if args.list {
+        let line = |certificate: &Certificate| {
+            format!(
+                "{} ({}, serial {}, {} bytes)\n",
+                certificate.subject(),
+                certificate.key(),
+                certificate.serial(),
+                certificate.size()
+            )
+        };
+        let lines = keyring.certificates().iter().map(line);
+        print(lines.collect::<String>());
+        return Ok(());
+    }
     let mut files = Vec::new();
     let mut errors = Vec::new();
     let mut depot = None;

@@ -51,7 +51,13 @@ impl KeyringArgs {
 }
 
 fn of_kernel(path: &Path) -> Result<Keyring, String> {
-    Keyring::from_kernel(path).map_err(|e| format!("kernel {}: {e}", path.display()))
+    let keyring = Keyring::from_kernel(path);
+    let keyring = keyring.map_err(|e| format!("kernel {}: {e}", path.display()))?;
+    if keyring.skipped() > 0 {
+        let (path, number) = (path.display(), keyring.skipped());
+        eprintln!("kernel {path}: certificates that cannot be read, and are not trusted: {number}");
+    }
+    Ok(keyring)
 }
 
 /// A verdict for programs, in one word.

@@ -10,6 +10,7 @@ use clap::Args;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
 use modfs_linux::Force;
+use modfs_trust::Keyring;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -185,10 +186,15 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         true => (&args.arguments[..], &[][..]),
         false => (std::slice::from_ref(first), parameters),
     };
+    let keyring = match args.require_signed && !args.removes() {
+        true => Some(signed::keyring(args).map_err(|why| args.failure(&why))?),
+        false => None,
+    };
     let mut told = Vec::new();
     let mut failed = Vec::new();
     for name in names {
-        let done = one(args, &depot, name, parameters, report, &mut told);
+        let keyring = keyring.as_ref();
+        let done = one(args, &depot, keyring, name, parameters, report, &mut told);
         failed.extend(done.err());
         // As kmod: only with -a a failure does not keep the others from it.
         if !failed.is_empty() && !args.all {
@@ -211,6 +217,7 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
 fn one(
     args: &ModprobeArgs,
     depot: &Depot,
+    keyring: Option<&Keyring>,
     name: &str,
     parameters: &[String],
     messages: &Messages,
@@ -234,7 +241,8 @@ fn one(
         print(names.collect::<String>());
         return Ok(());
     }
-    let mut load = |found: &Found| one_found(args, depot, found, parameters, messages, told);
+    let mut load =
+        |found: &Found| one_found(args, depot, keyring, found, parameters, messages, told);
     if args.removes() {
         return answer.modules.iter().try_for_each(load);
     }
@@ -249,6 +257,7 @@ fn one(
 fn one_found(
     args: &ModprobeArgs,
     depot: &Depot,
+    keyring: Option<&Keyring>,
     found: &Found,
     parameters: &[String],
     report: &dyn Report,
@@ -289,8 +298,8 @@ fn one_found(
             };
         }
     }
-    if args.require_signed && !args.removes() {
-        signed::require(args, &steps).map_err(|why| args.failure(&why))?;
+    if let Some(keyring) = keyring {
+        signed::require(keyring, &steps).map_err(|why| args.failure(&why))?;
     }
     if args.explain {
         print(show::explained(found, &steps));

@@ -24,3 +24,4 @@ mod paths;
 mod rules;
 mod signatures;
 mod softdeps;
+mod verify;

@@ -154,7 +154,7 @@ pub(crate) enum PublicKey {
     Other(String),
 }
 
-/// A point on P-521, whose key cannot be compared or printed.
+/// A point on P-521; p521's key itself can neither be compared nor printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Point(p521::EncodedPoint);
 
@@ -164,6 +164,9 @@ pub(crate) enum Check {
     Holds,
     Fails,
 }
+
+/// Linux takes no smaller modulus.
+const RSA_BITS: usize = 512;
 
 impl PublicKey {
     pub(crate) fn of(info: &SubjectPublicKeyInfoOwned) -> PublicKey {
@@ -181,6 +184,9 @@ impl PublicKey {
                 let modulus = BigUint::from_bytes_be(key.modulus.as_bytes());
                 let exponent = BigUint::from_bytes_be(key.public_exponent.as_bytes());
                 let bits = modulus.bits();
+                if bits < RSA_BITS || modulus.to_bytes_le()[0] & 1 == 0 {
+                    return Err(format!("RSA {bits}, which is no key"));
+                }
                 // It takes 4096 bits at most, and so does Linux.
                 let key = RsaPublicKey::new(modulus, exponent);
                 Ok(PublicKey::Rsa(
@@ -271,4 +277,70 @@ fn padded(hash: &[u8], len: usize) -> Vec<u8> {
 /// A structure as DER, to be hashed.
 pub(crate) fn der(value: &impl Encode) -> Result<Vec<u8>, String> {
     value.to_der().map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cms::cert::x509::der::asn1::{Any, BitString, Null, UintRef};
+    use cms::cert::x509::spki::AlgorithmIdentifierOwned;
+
+    fn rsa(modulus: &[u8], exponent: &[u8]) -> PublicKey {
+        let key = rsa::pkcs1::RsaPublicKey {
+            modulus: UintRef::new(modulus).unwrap(),
+            public_exponent: UintRef::new(exponent).unwrap(),
+        };
+        PublicKey::of(&SubjectPublicKeyInfoOwned {
+            algorithm: AlgorithmIdentifierOwned {
+                oid: ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
+                parameters: Some(Any::from(Null)),
+            },
+            subject_public_key: BitString::from_bytes(&key.to_der().unwrap()).unwrap(),
+        })
+    }
+
+    #[test]
+    fn odd_rsa_keys() {
+        let check = |key: &PublicKey, len: usize| {
+            let hash = Digest::Sha256.hash(b"");
+            key.check(Algorithm::Rsa, Digest::Sha256, &hash, &vec![0; len])
+        };
+        for modulus in [&[0][..], &[1], &[0xff; 63], &[0xfe; 256], &[0xff; 513]] {
+            for exponent in [&[0][..], &[1], &[1, 0, 1]] {
+                let key = rsa(modulus, exponent);
+                let checked = check(&key, modulus.len());
+                assert!(checked.is_err(), "{} {exponent:?}", key.name());
+            }
+        }
+        for exponent in [&[0][..], &[1], &[2], &[0xff; 9]] {
+            assert!(matches!(rsa(&[0xff; 256], exponent), PublicKey::Other(_)));
+        }
+        let key = rsa(&[0xff; 256], &[1, 0, 1]);
+        assert_eq!(key.name(), "RSA 2048");
+        for len in [0, 1, 255, 256, 257, 10_000] {
+            assert_eq!(check(&key, len), Ok(Check::Fails), "{len}");
+        }
+    }
+
+    #[test]
+    fn odd_ecdsa_signatures() {
+        let generator = p384::EncodedPoint::from(p384::AffinePoint::GENERATOR);
+        let key = p384::ecdsa::VerifyingKey::from_encoded_point(&generator).unwrap();
+        let key = PublicKey::P384(key);
+        // Zeros, which some have taken for a signature of everything.
+        let zeros = [0x30, 6, 2, 1, 0, 2, 1, 0];
+        for signature in [
+            &zeros[..],
+            &[],
+            &[0x30],
+            &[0x30, 0x82, 0xff, 0xff],
+            &[0; 96],
+        ] {
+            for digest in [Digest::Sha1, Digest::Sha512] {
+                let hash = digest.hash(b"");
+                let checked = key.check(Algorithm::Ecdsa, digest, &hash, signature);
+                assert_eq!(checked, Ok(Check::Fails));
+            }
+        }
+    }
 }

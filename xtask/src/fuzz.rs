@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The targets, and how they are to be bounded. Most objects that compilers make for `object`
 /// and `link` are smaller than this.
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "object",
     "link",
     "control",
@@ -16,6 +16,7 @@ const TARGETS: [&str; 9] = [
     "index",
     "modprobe_conf",
     "depmod_files",
+    "signature",
 ];
 const BOUNDS: [&str; 4] = [
     // Of it 1 GiB is what a compressed module may become.

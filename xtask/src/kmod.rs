@@ -2,9 +2,10 @@
 //!
 //! Everything comes from apt by name and is unpacked below `target/kmod`; nothing is installed.
 //! What has to be equal, byte for byte: the texts of depmod; what kmod's modprobe answers with our
-//! indexes; and what our modprobe and modinfo answer, for every module and for 2000 aliases.
+//! indexes; and what our modprobe and modinfo answer, for every module and for 2000 aliases. Then the
+//! signatures of all modules are checked (`signatures.rs`).
 
-use crate::release;
+use crate::{release, signatures};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ const RUNS: usize = 3;
 
 pub(crate) struct Work {
     pub(crate) dir: PathBuf,
-    modfs: PathBuf,
+    pub(crate) modfs: PathBuf,
 }
 
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -38,6 +39,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         work.fetch(&package)?;
         println!("==> {version}");
         work.compare(&package, &version, &mut wrong)?;
+        signatures::compare(&work, &package, &version, &mut wrong)?;
     }
     match wrong.is_empty() {
         true => Ok(()),

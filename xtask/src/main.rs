@@ -10,6 +10,7 @@ mod fuzz;
 mod kmod;
 mod package;
 mod qemu;
+mod signatures;
 mod tidy;
 mod tools;
 
@@ -23,7 +24,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           compile objects for them to begin with
   bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
           run the benches beside the peers; paste what they print into BENCHMARKS.md
-  kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt
+  kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt,
+          and check the signatures of all their modules
   qemu [CASE | FOLDER]
           run them on Debian's kernels in QEMU, beside kmod's: the cases of tests/linux
   package make one static file of modfs, and a Debian package

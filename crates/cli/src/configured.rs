@@ -34,6 +34,15 @@ pub(crate) struct ConfiguredArgs {
 }
 
 impl ConfiguredArgs {
+    /// The root directory, and the version of the kernel whose modules are meant.
+    pub(crate) fn kernel(&self) -> Result<(&Path, String), String> {
+        let root = self.dirname.as_deref().unwrap_or(Path::new("/"));
+        match &self.set_version {
+            Some(version) => Ok((root, version.clone())),
+            None => Ok((root, crate::version::running()?)),
+        }
+    }
+
     /// Reads the configuration. `for_tree`: it is for a host's tree, to which what is configured
     /// for Linux is nothing. `autoclean`: it is the kernel that asks.
     pub(crate) fn depot(

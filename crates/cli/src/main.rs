@@ -26,8 +26,10 @@ mod cmd_lsmod;
 mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_rmmod;
+mod cmd_verify;
 mod configured;
 mod jobs;
+mod keyring;
 mod linux;
 mod loader;
 mod place;
@@ -83,6 +85,8 @@ enum Command {
     Install(cmd_install::InstallArgs),
     /// Print what modules say of themselves
     Modinfo(cmd_modinfo::ModinfoArgs),
+    /// Check who signed modules, with certificates from a file or of a kernel
+    Verify(cmd_verify::VerifyArgs),
     /// Print the configuration of modules that is in force, and where each line is from
     Config(cmd_config::ConfigArgs),
     /// The commands that kmod has under its own name
@@ -162,6 +166,7 @@ fn main() -> ExitCode {
         Command::Closure(args) => cmd_closure::run(args),
         Command::Install(args) => cmd_install::run(args),
         Command::Modinfo(args) => cmd_modinfo::run(args),
+        Command::Verify(args) => cmd_verify::run(args),
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),

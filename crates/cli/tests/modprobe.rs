@@ -146,3 +146,34 @@ fn what_softdeps_brought_goes_too() {
     let said = kernel.sh(&format!("{MODPROBE} -r nosuch")).fails();
     assert!(said.contains("FATAL: Module nosuch not found.\n"), "{said}");
 }
+
+#[test]
+fn into_a_tree_goes_only_what_is_signed() {
+    let kernel = kernel();
+    let sign = "openssl cms -sign -binary -noattr -nocerts -outform DER -md sha256 -signer cert.pem \
+                -inkey key.pem -in ko/NAME.ko -out message && \
+                printf '\\0\\0\\2\\0\\0\\0\\0\\0\\0\\0' > end && \
+                printf \"\\\\$(printf %03o $(($(stat -c %s message) / 256)))\" >> end && \
+                printf \"\\\\$(printf %03o $(($(stat -c %s message) % 256)))\" >> end && \
+                printf '~Module signature appended~\\n' >> end && \
+                cat message end >> ko/NAME.ko";
+    common::need("openssl", "openssl");
+    kernel
+        .sh(
+            "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 9 \
+             -subj /CN=us 2>/dev/null",
+        )
+        .ok();
+    let load = format!("{MODPROBE} --require-signed --cert cert.pem user a=40 b=2");
+    kernel.sh(&sign.replace("NAME", "user")).ok();
+    let said = kernel.sh(&load).fails();
+    assert!(
+        said.contains("could not insert 'lib': ")
+            && said.contains("lib.ko: not signed, and --require-signed was given"),
+        "{said}"
+    );
+    assert!(!kernel.sh("lsmod").ok().contains("lib"));
+    kernel.sh(&sign.replace("NAME", "lib")).ok();
+    kernel.sh(&load).ok();
+    assert!(kernel.sh("modfs log").ok().contains("user: 40 + 2 = 42"));
+}

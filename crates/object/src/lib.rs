@@ -32,7 +32,9 @@ pub use container::{Container, UnpackError, Unpacker};
 pub use elf::{Bind, Object, Place, Relocation, Section, SectionKind, Symbol, SymbolKind};
 pub use error::Error;
 pub use info::{Export, Modinfo, gpl_compatible};
-pub use module_file::{ExportTerms, Exported, Imported, ModuleFile, Signature, modinfo, signature};
+pub use module_file::{
+    ExportTerms, Exported, Imported, ModuleFile, SIGNATURE_MAGIC, Signature, modinfo, signature,
+};
 pub use object::read::ReadRef;
 #[cfg(feature = "signatures")]
 pub use signer::{BadSignature, Signer};

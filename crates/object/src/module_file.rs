@@ -461,11 +461,14 @@ pub struct Signature<'a> {
     pub signer: &'a [u8],
     /// The key's id, of the old kind.
     pub key_id: &'a [u8],
+    /// What is to be zero.
+    pub padding: [u8; 3],
     /// The signature; with PKCS#7 all of its message.
     pub bytes: &'a [u8],
 }
 
-const SIGNATURE_MAGIC: &[u8] = b"~Module signature appended~\n";
+/// What a signed module ends with.
+pub const SIGNATURE_MAGIC: &[u8] = b"~Module signature appended~\n";
 /// Bytes of `struct module_signature`.
 const SIGNATURE_INFO: usize = 12;
 
@@ -473,7 +476,7 @@ const SIGNATURE_INFO: usize = 12;
 pub fn signature(file: &[u8]) -> Option<Signature<'_>> {
     let rest = file.strip_suffix(SIGNATURE_MAGIC)?;
     let (rest, info) = rest.split_at_checked(rest.len().checked_sub(SIGNATURE_INFO)?)?;
-    let [algo, hash, id_type, signer, key_id, _, _, _, len @ ..] = info else {
+    let [algo, hash, id_type, signer, key_id, a, b, c, len @ ..] = info else {
         return None;
     };
     let len = u32::from_be_bytes(len.try_into().ok()?) as usize;
@@ -488,6 +491,7 @@ pub fn signature(file: &[u8]) -> Option<Signature<'_>> {
         hash: *hash,
         signer,
         key_id,
+        padding: [*a, *b, *c],
         bytes,
     })
 }

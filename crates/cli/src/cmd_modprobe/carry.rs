@@ -74,6 +74,7 @@ impl Work<'_> {
         for place in &self.args.configured.config {
             options += &format!(" -C '{}'", place.display());
         }
+        options += &super::signed::options(self.args);
         for (given, option) in [
             (self.args.syslog, " -s"),
             (self.args.quiet, " -q"),

@@ -2,6 +2,7 @@
 
 use crate::configured::ConfiguredArgs;
 use crate::jobs;
+use crate::keyring::KeyringArgs;
 use crate::linux::LinuxPlace;
 use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
@@ -11,6 +12,7 @@ use modfs_depot::board::Board;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
 use modfs_linux::Force;
+use modfs_trust::Keyring;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 mod carry;
 mod show;
+mod signed;
 
 /// Arguments of `modprobe`.
 #[derive(Args, Debug)]
@@ -62,6 +65,11 @@ pub(crate) struct ModprobeArgs {
     /// Load although the version differs; a host's tree refuses it
     #[arg(long)]
     force_vermagic: bool,
+    /// Load nothing unless each file is signed by a key that is trusted
+    #[arg(long)]
+    require_signed: bool,
+    #[command(flatten)]
+    keyring: KeyringArgs,
     /// Print which modules the names stand for
     #[arg(short = 'R', long, visible_alias = "resolve-alias")]
     show_alias: bool,
@@ -181,6 +189,9 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         print(show::config(&depot)?);
         return Ok(());
     }
+    if args.keyring.is_given() && !args.require_signed {
+        return Err(args.failure("--cert and --kernel are for --require-signed"));
+    }
     let Some((first, parameters)) = args.arguments.split_first() else {
         return Err("modprobe: ERROR: missing parameters. See -h.".into());
     };
@@ -188,12 +199,17 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         true => (&args.arguments[..], &[][..]),
         false => (std::slice::from_ref(first), parameters),
     };
+    let keyring = match args.require_signed && !args.removes() {
+        true => Some(signed::keyring(args).map_err(|why| args.failure(&why))?),
+        false => None,
+    };
     let board = (args.jobs.get() > 1 && args.loads()).then(Board::default);
     let session = Session {
         args,
         depot: &depot,
         messages: report,
         board: board.as_ref(),
+        keyring,
         told: Mutex::default(),
     };
     let mut failed = match &board {
@@ -219,6 +235,8 @@ struct Session<'a> {
     messages: &'a Messages,
     /// When several are loaded at once.
     board: Option<&'a Board>,
+    /// Who has to have signed what is loaded.
+    keyring: Option<Keyring>,
     /// The steps, for `--json`.
     told: Mutex<Vec<show::JsonStep>>,
 }
@@ -317,6 +335,9 @@ impl Session<'_> {
                     None => Action::Nothing,
                 };
             }
+        }
+        if let Some(keyring) = &self.keyring {
+            signed::require(keyring, &steps).map_err(|why| args.failure(&why))?;
         }
         if args.explain {
             print(show::explained(found, &steps));

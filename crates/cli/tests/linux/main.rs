@@ -25,3 +25,4 @@ mod paths;
 mod rules;
 mod signatures;
 mod softdeps;
+mod verify;

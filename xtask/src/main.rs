@@ -23,7 +23,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [--quick] [--only PART] [--rounds N] [--cycles N] [--md FILE]
           run the benches beside the peers; paste what they print into BENCHMARKS.md
   kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt
-  qemu    run them on a Debian kernel in QEMU, beside kmod's
+  qemu [CASE]
+          run them on a Debian kernel in QEMU, beside kmod's: tests/linux, or one case of it
   tools   time them beside kmod, on a tree packed by xz, zstd, gzip and not at all";
 
 fn main() -> ExitCode {
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
-        "qemu" => qemu::run(&root()),
+        "qemu" => qemu::run(&root(), argument.as_deref()),
         "tools" => tools::run(&root()),
         "measured" => tools::measured(&env::args().skip(2).collect::<Vec<_>>()),
         _ => Err(USAGE.into()),

@@ -23,8 +23,8 @@ const LIMIT: u32 = 400;
 const TOOLS: [&str; 7] = [
     "insmod", "rmmod", "lsmod", "modprobe", "depmod", "modinfo", "kmod",
 ];
-/// Both ways of doing everything.
-const WAYS: [&str; 2] = ["kmod", "modfs"];
+/// The folder of cases that are for ours only, since kmod has nothing like it.
+const OWN: &str = "own";
 
 /// What the guest runs first. `@` marks what is for the host.
 const INIT: &str = r##"#!/bin/dash
@@ -37,9 +37,12 @@ exec > /dev/ttyS1 2>&1 < /dev/null
 K=/lib/modules/$(/bin/busybox uname -r)
 export K
 echo "@ready $(/bin/busybox uname -r)"
-for case in /cases/*.sh; do
+for case in /cases/*.sh /cases/own/*.sh; do
+	[ -e "$case" ] || continue
 	name=${case##*/}
-	for way in kmod modfs; do
+	ways="kmod modfs"
+	case $case in /cases/own/*) ways=modfs;; esac
+	for way in $ways; do
 		echo "@begin $way ${name%.sh}"
 		PATH=/tools/$way:/busybox /bin/dash /run-case "$case"
 		echo "@end"
@@ -74,7 +77,8 @@ cd /tmp
 . "$1"
 "##;
 
-pub(crate) fn run(root: &Path) -> Result<(), String> {
+/// `only`: the name of the one case that is run; without it all are.
+pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
     for (program, package) in NEEDED {
         let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
             .any(|dir| dir.join(program).is_file());
@@ -88,6 +92,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let version = package.trim_start_matches("linux-image-").to_owned();
     let guest = Guest {
         root,
+        only,
         work: &work,
         package: &package,
         version: &version,
@@ -132,6 +137,7 @@ type Transcripts = BTreeMap<(String, String), String>;
 
 struct Guest<'a> {
     root: &'a Path,
+    only: Option<&'a str>,
     work: &'a Work,
     package: &'a str,
     version: &'a str,
@@ -146,7 +152,7 @@ impl Guest<'_> {
         for dir in [
             "bin",
             "busybox",
-            "cases",
+            "cases/own",
             "dev",
             "etc",
             "lib/modules",
@@ -181,7 +187,7 @@ impl Guest<'_> {
                 .arg(modfs),
         )?;
         for (way, program) in [("kmod", "/tools/kmod.bin"), ("modfs", "/tools/modfs.bin")] {
-            for tool in TOOLS {
+            for tool in TOOLS.into_iter().chain((way == "modfs").then_some("modfs")) {
                 symlink(program, at.join("tools").join(way).join(tool)).map_err(io)?;
             }
         }
@@ -203,11 +209,20 @@ impl Guest<'_> {
                 .arg(&at)
                 .arg(self.version),
         )?;
-        for case in entries(&self.root.join("tests/linux"))? {
-            if case.extension().is_some_and(|end| end == "sh") {
-                let to = at.join("cases").join(case.file_name().unwrap_or_default());
-                fs::copy(&case, to).map_err(io)?;
+        let mut cases = 0;
+        for folder in ["", OWN] {
+            for case in entries(&self.root.join("tests/linux").join(folder))? {
+                let name = case.file_stem().unwrap_or_default();
+                let wanted = self.only.is_none_or(|only| name == only);
+                if wanted && case.extension().is_some_and(|end| end == "sh") {
+                    let to = at.join("cases").join(folder);
+                    fs::copy(&case, to.join(case.file_name().unwrap_or_default())).map_err(io)?;
+                    cases += 1;
+                }
             }
+        }
+        if let (0, Some(only)) = (cases, self.only) {
+            return Err(format!("there is no case {only} in tests/linux"));
         }
         fs::write(at.join("run-case"), RUN_CASE).map_err(io)?;
         fs::write(at.join("etc/passwd"), "root::0:0::/:/bin/dash\n").map_err(io)?;
@@ -338,12 +353,13 @@ impl Guest<'_> {
     }
 }
 
-/// Each case a test: what ours printed is what kmod's did, or what is said that it prints.
+/// Each case a test: what ours printed is what kmod's did, or what is said that it prints, in
+/// `NAME.modfs` or for one of our own `own/NAME.out`.
 fn compare(cases: &Path, transcripts: &Transcripts) -> Result<(), String> {
     let mut failed = Vec::new();
     let names: Vec<&String> = transcripts
         .keys()
-        .filter(|(_, way)| way == WAYS[0])
+        .filter(|(_, way)| way == "modfs")
         .map(|(case, _)| case)
         .collect();
     for case in names {
@@ -351,7 +367,9 @@ fn compare(cases: &Path, transcripts: &Transcripts) -> Result<(), String> {
             let key = (case.clone(), way.to_owned());
             transcripts.get(&key).map_or("", String::as_str)
         };
-        let own = fs::read_to_string(cases.join(format!("{case}.modfs"))).ok();
+        let said = [format!("{case}.modfs"), format!("{OWN}/{case}.out")];
+        let mut said = said.iter().map(|file| fs::read_to_string(cases.join(file)));
+        let own = said.find_map(Result::ok);
         let wanted = own.as_deref().unwrap_or(of("kmod"));
         let equal = of("modfs") == wanted;
         let like = match (&own, equal) {

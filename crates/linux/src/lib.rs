@@ -1,16 +1,23 @@
-//! The running Linux kernel: its modules loaded, unloaded and listed.
+//! The running Linux kernel: its modules loaded, unloaded and listed ([`Linux`]), and it as what is
+//! behind a tree of files ([`LinuxKernel`]).
 //!
 //! What the kernel says of a failure is an errno; what it logged meanwhile, and what can be seen of
 //! the file, says why ([`InsertError`]).
 
 #![forbid(unsafe_code)]
 
+mod exports;
 mod insert;
+mod kernel;
 mod kmsg;
 mod loaded;
+mod uevent;
+mod vermagic;
+mod watch;
 mod why;
 
 pub use insert::{Force, InsertError};
+pub use kernel::LinuxKernel;
 pub use kmsg::Kmsg;
 pub use loaded::Loaded;
 
@@ -25,6 +32,13 @@ use std::path::{Path, PathBuf};
 pub struct Linux {
     proc: PathBuf,
     modules: PathBuf,
+    /// What of the kernel is locked.
+    lockdown: PathBuf,
+    /// The modules on disk.
+    directory: PathBuf,
+    release: String,
+    /// As `uname -m`.
+    machine: String,
 }
 
 impl Default for Linux {
@@ -32,6 +46,13 @@ impl Default for Linux {
         Linux {
             proc: "/proc".into(),
             modules: "/sys/module".into(),
+            lockdown: "/sys/kernel/security/lockdown".into(),
+            directory: directory(),
+            release: release(),
+            machine: rustix::system::uname()
+                .machine()
+                .to_string_lossy()
+                .into_owned(),
         }
     }
 }

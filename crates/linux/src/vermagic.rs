@@ -38,12 +38,8 @@ pub(crate) fn differs(linux: &Linux, module: &ModuleFile<'_>) -> Option<String> 
         None => has_versions || built.split(' ').next() == Some(&linux.release),
     };
     let running = running.as_ref().unwrap_or(&linux.release);
-    (!same).then(|| {
-        format!(
-            "it was built for {:?}, and this kernel is {running:?}",
-            built.trim_end()
-        )
-    })
+    let (built, running) = (built.trim_end(), running.trim_end());
+    (!same).then(|| format!("it was built for {built:?}, and this kernel is {running:?}"))
 }
 
 /// Whether the kernel takes them for the same (Linux, `same_magic`): with checksums of symbols on

@@ -68,8 +68,9 @@ pub(super) fn run(helper: &str, name: &str) -> Result<(), Refusal> {
             Err(Refusal::new(Errno::ENOENT, reason))
         }
         Err(error) => {
-            let reason = format!("cannot run {helper}: {error}");
-            Err(Refusal::new(errno(&error), reason))
+            let errno = errno(&error);
+            let reason = format!("cannot run {helper}: {}", errno.text());
+            Err(Refusal::new(errno, reason))
         }
     }
 }

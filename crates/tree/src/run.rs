@@ -4,7 +4,7 @@ use crate::command::{self, Parsed};
 use crate::module_dir::{DirState, ModuleDir};
 use crate::snapshot::one_line;
 use crate::{Caller, NodeId};
-use modfs_core::{Command, Errno, Refusal, verdict};
+use modfs_core::{Command, Errno, Refusal, State, verdict};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -87,9 +87,14 @@ fn run_one(
         // Nothing of this directory is, or can be, mapped while a module of others has its name.
         (command @ (Command::Map | Command::Unmap), None) => {
             let state = dir.status().map(|status| status.state);
-            verdict(state, command)
-                .and(Err(Errno::ENOENT))
-                .map_err(Refusal::from)
+            let word = state.map_or("gone", State::word);
+            let refused = verdict(state, command).and(Err(Errno::ENOENT));
+            refused.map_err(|errno| {
+                Refusal::new(
+                    errno,
+                    format!("{module} is {word}, and was not mapped here"),
+                )
+            })
         }
         (Command::Init, _) => kernel.init(module, file, &parsed.args),
         (Command::Exit, _) => kernel.exit(module, file),

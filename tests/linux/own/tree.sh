@@ -17,11 +17,19 @@ t modfs mount /tmp/m
 ls /tmp/m /tmp/m/kernel
 t cut -d' ' -f2- /tmp/m/kernel/version
 grep -c ' printk$\| _printk$' /tmp/m/kernel/symbols
-grep ' register_netdevice gpl\| register_netdev$' /tmp/m/kernel/symbols | sed 's/^0x[0-9a-f]*[1-9a-f][0-9a-f]* /ADDRESS /'
+grep ' platform_device_register gpl$\| register_netdev$' /tmp/m/kernel/symbols | sed 's/^0x[0-9a-f]*[1-9a-f][0-9a-f]* /ADDRESS /'
 
 echo "== loaded by other means"
+# What the kernel has told, and nobody has looked at: its messages to a socket of group 1.
+told() {
+	awk '$2 == 15 && $4 == "00000001" {print ($5 > 0 ? "there is news" : "no news")}' /proc/net/netlink
+}
+cat /tmp/m/nosuch/state 2> /dev/null
+told
 t modprobe dummy numdummies=2
+told
 ls /tmp/m
+told
 ls /tmp/m/dummy
 ls -l /tmp/m/dummy | grep -v total | awk '{print $1, $NF}'
 state dummy
@@ -194,7 +202,7 @@ say dummy exit
 echo "$saved" > /tmp/m/kernel/modprobe
 
 echo "== at once, also while others look"
-while ls -l /tmp/m/* > /dev/null 2>&1; do :; done &
+while :; do ls -lR /tmp/m > /dev/null 2>&1; done &
 looks=$!
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	modprobe dummy

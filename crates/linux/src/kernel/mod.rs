@@ -142,11 +142,12 @@ impl LinuxKernel {
         }
         let uses = self.linux.uses(name).unwrap_or(0) - reasons.len() as i64;
         if uses > 0 {
-            let times = if uses == 1 { "once" } else { "several times" };
-            let by = "an open device, a mount, an interface that is up";
-            reasons.push(format!(
-                "{name} is in use {times}, {uses} in all (such as {by})"
-            ));
+            let times = match uses {
+                1 => "once".to_owned(),
+                uses => format!("{uses} times"),
+            };
+            let by = "an open device, a mount, or an interface that is up";
+            reasons.push(format!("{name} is in use {times} (as by {by})"));
         }
         let errno = match errno(error) {
             // The tree's word for what is in use.

@@ -146,7 +146,7 @@ fn what_is_no_module() {
     let world = World::new();
     let mut junk = vec![0x5a_u8; 70 << 10];
     for (i, byte) in junk.iter_mut().enumerate() {
-        *byte = (i * i >> 3) as u8;
+        *byte = ((i * i) >> 3) as u8;
     }
     let whole = hello();
     let gzip = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];

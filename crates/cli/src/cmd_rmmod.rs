@@ -119,7 +119,9 @@ pub(crate) fn remove(tree: &Tree, module: &str) -> Result<(), String> {
     let state = tree.read(module, "state").map_err(|_| not_loaded())?;
     let mut complaint = None;
     if state != "unmapped" {
-        let file = tree.file(module).ok().flatten().ok_or_else(not_loaded)?;
+        // In a tree of Linux's modules one that others loaded has none.
+        let file = tree.file(module).map_err(|_| not_loaded())?;
+        let file = file.unwrap_or_default();
         // What never ran, or has exited, is only to be unmapped.
         if !matches!(state.as_str(), "uninitialized" | "deleted") {
             let exit = tree.command(module, &format!("exit {file}"));
@@ -139,6 +141,9 @@ pub(crate) fn remove(tree: &Tree, module: &str) -> Result<(), String> {
                     refused.text()
                 ));
             }
+        }
+        if file.is_empty() {
+            return complaint.map_or(Ok(()), Err);
         }
         if let Err(refused) = tree.command(module, &format!("unmap {file}")) {
             return Err(if tree.is_mapped(module) {

@@ -2,8 +2,6 @@
 
 use crate::place::Place;
 use modfs_depot::carry::Target;
-use modfs_depot::config::Config;
-use modfs_depot::probe::Depot;
 use modfs_linux::{Force, InsertError, Linux};
 use rustix::io::Errno;
 use std::path::Path;
@@ -57,35 +55,13 @@ pub(crate) fn io_text(error: &std::io::Error) -> String {
 
 /// What is known of a refusal besides its errno, a line each.
 pub(crate) fn reasons(error: &InsertError) -> String {
-    let InsertError::Kernel { errno, log, why } = error else {
-        return String::new();
-    };
-    let depot = Depot::new(&modfs_linux::directory(), Config::default());
-    let said = log.iter().map(|line| format!("the kernel says: {line}"));
-    let seen = why.iter().map(|line| {
-        let symbol = line.strip_prefix("symbol ");
-        match symbol.and_then(|rest| rest.strip_suffix(" is missing")) {
-            Some(symbol) => format!("{line}{}", exporters(&depot, symbol)),
-            None => line.clone(),
-        }
-    });
-    let none = (*errno == Errno::NOSYS).then(|| {
-        "this kernel loads no modules; into a host's tree they go with --tree DIR or MODFS_TREE"
-            .to_owned()
-    });
-    let lines = said.chain(seen).chain(none);
-    lines.map(|line| format!("\n  {line}")).collect()
-}
-
-/// Which modules would export a symbol.
-fn exporters(depot: &Depot, symbol: &str) -> String {
-    let found = depot.find(&format!("symbol:{symbol}"));
-    let modules = found.into_iter().flat_map(|answer| answer.modules);
-    let names: Vec<String> = modules.map(|module| module.name).collect();
-    match names.is_empty() {
-        true => String::new(),
-        false => format!(": load {} first, which exports it", names.join(" or ")),
+    let mut lines = error.reasons();
+    if matches!(error, InsertError::Kernel { errno, .. } if *errno == Errno::NOSYS) {
+        let none = "this kernel loads no modules; into a host's tree they go with --tree DIR or \
+                    MODFS_TREE";
+        lines.push(none.to_owned());
     }
+    lines.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 impl Target for LinuxPlace {

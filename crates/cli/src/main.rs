@@ -25,6 +25,7 @@ mod cmd_log;
 mod cmd_lsmod;
 mod cmd_modinfo;
 mod cmd_modprobe;
+mod cmd_mount;
 mod cmd_rmmod;
 mod cmd_verify;
 mod configured;
@@ -36,6 +37,7 @@ mod place;
 mod progress;
 mod report;
 mod samples;
+mod service;
 mod tree;
 mod version;
 
@@ -61,6 +63,8 @@ enum Command {
     Demo(cmd_demo::DemoArgs),
     /// Run a small user-space kernel whose modules, devices and files are under MOUNTPOINT
     Host(cmd_host::HostArgs),
+    /// Show the modules of the running Linux as files under DIR, to be loaded and unloaded there
+    Mount(cmd_mount::MountArgs),
     /// Make a package for a module in Rust
     New(cmd_build::NewArgs),
     /// Build C or Rust sources into a module
@@ -154,6 +158,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Demo(args) => cmd_demo::run(args),
         Command::Host(args) => cmd_host::run(args),
+        Command::Mount(args) => cmd_mount::run(args),
         Command::New(args) => cmd_build::new(args),
         Command::Build(args) => cmd_build::run(args),
         Command::Insmod(args) => cmd_insmod::run(args),

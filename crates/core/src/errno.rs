@@ -56,6 +56,7 @@ errnos! {
     EOPNOTSUPP = 95, "Operation not supported";
     ENOTCONN = 107, "Transport endpoint is not connected";
     ETIMEDOUT = 110, "Connection timed out";
+    EKEYREJECTED = 129, "Key was rejected by service";
 }
 
 impl Errno {

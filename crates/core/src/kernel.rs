@@ -20,7 +20,7 @@ pub trait Kernel: Send + Sync {
     /// # Errors
     /// EEXIST: something is mapped already, or an export is taken. ENOEXEC: not an object this
     /// kernel takes. ENOENT: unresolved symbols, each a reason. EINVAL: an interface of another
-    /// version. E2BIG, ENOMEM: too large, no room.
+    /// version. EKEYREJECTED: it is not signed, and has to be. E2BIG, ENOMEM: too large, no room.
     fn map(&self, module: &str, file: &str, object: Arc<Vec<u8>>, mode: u32)
     -> Result<(), Refusal>;
 
@@ -47,6 +47,14 @@ pub trait Kernel: Send + Sync {
 
     /// What is known of a mapped module; `None` when nothing of this name is mapped.
     fn status(&self, module: &str) -> Option<Status>;
+
+    /// The modules that are there by whatever means, for a kernel that others load modules into
+    /// too; `None`: none has come or gone since the last call, as far as the kernel tells by itself.
+    /// `anew`: it is to be looked for in any case.
+    fn loaded(&self, anew: bool) -> Option<Vec<String>> {
+        let _ = anew;
+        None
+    }
 
     /// The symbols a module exports; of the kernel itself for [`crate::KERNEL`].
     fn symbols(&self, module: &str) -> Vec<SymbolLine>;
@@ -119,7 +127,7 @@ pub struct InitArgs {
 /// What is known of a mapped module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The module file that is mapped.
+    /// The module file that is mapped; empty: it has none, since others loaded the module.
     pub file: String,
     /// Where the module is in its life.
     pub state: State,

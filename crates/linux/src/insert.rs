@@ -5,7 +5,7 @@ use crate::{Linux, why};
 use modfs_object::{Container, Unpacker};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -45,6 +45,17 @@ pub enum InsertError {
     },
 }
 
+impl InsertError {
+    /// What is known of a refusal besides its errno: what the kernel said, and what can be seen.
+    pub fn reasons(&self) -> Vec<String> {
+        let InsertError::Kernel { log, why, .. } = self else {
+            return Vec::new();
+        };
+        let said = log.iter().map(|line| format!("the kernel says: {line}"));
+        said.chain(why.iter().cloned()).collect()
+    }
+}
+
 impl Force {
     fn flags(self) -> i32 {
         let flag = |is: bool, flag: i32| if is { flag } else { 0 };
@@ -60,8 +71,7 @@ impl Linux {
     /// [`InsertError`]; EEXIST: it is loaded. ENOEXEC: it is no module, or one for another kernel.
     /// ENOENT: a symbol is missing. EKEYREJECTED: its signature is not accepted.
     pub fn insert(&self, file: &Path, parameters: &str, force: Force) -> Result<(), InsertError> {
-        let parameters = CString::new(parameters)
-            .map_err(|_| InsertError::File("a parameter has a NUL".into()))?;
+        let parameters = c_string(parameters)?;
         // Not to wait for somebody who writes into a FIFO.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::open(file, flags, Mode::empty());
@@ -94,22 +104,45 @@ impl Linux {
             Ok(()) => return Ok(()),
             Err(errno) => errno,
         };
+        if !why::can_tell(errno) {
+            return Err(InsertError::Kernel {
+                errno,
+                log: kmsg.lines(),
+                why: Vec::new(),
+            });
+        }
         // For what follows the file is wanted, whole and unpacked.
         opened.read_to_end(&mut bytes).map_err(InsertError::Read)?;
         let unpacked = unpacker.unpack(&bytes);
         let image = unpacked.map_err(|e| InsertError::File(e.to_string()))?;
-        let errno = match errno {
+        match errno {
             // As before Linux 3.8, or a container that it does not know.
-            Errno::NOSYS if force == Force::default() => {
-                match rustix::system::init_module(image, &parameters) {
-                    Ok(()) => return Ok(()),
-                    Err(errno) => errno,
-                }
-            }
-            errno => errno,
-        };
-        let log = kmsg.lines();
-        let why = why::refused(self, errno, image);
-        Err(InsertError::Kernel { errno, log, why })
+            Errno::NOSYS if force == Force::default() => self.start(image, &parameters, kmsg),
+            errno => Err(self.refused(errno, image, kmsg)),
+        }
     }
+
+    /// Loads an unpacked module from memory (`init_module(2)`), with parameters as for
+    /// [`Linux::insert`].
+    ///
+    /// # Errors
+    /// As for [`Linux::insert`].
+    pub fn insert_image(&self, image: &[u8], parameters: &str) -> Result<(), InsertError> {
+        self.start(image, &c_string(parameters)?, Kmsg::from_now())
+    }
+
+    fn start(&self, image: &[u8], parameters: &CStr, kmsg: Kmsg) -> Result<(), InsertError> {
+        let done = rustix::system::init_module(image, parameters);
+        done.map_err(|errno| self.refused(errno, image, kmsg))
+    }
+
+    fn refused(&self, errno: Errno, image: &[u8], mut kmsg: Kmsg) -> InsertError {
+        let log = kmsg.lines();
+        let why = why::refused(self, errno, &log, image);
+        InsertError::Kernel { errno, log, why }
+    }
+}
+
+fn c_string(parameters: &str) -> Result<CString, InsertError> {
+    CString::new(parameters).map_err(|_| InsertError::File("a parameter has a NUL".into()))
 }

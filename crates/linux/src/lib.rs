@@ -1,17 +1,25 @@
-//! The running Linux kernel: its modules loaded, unloaded and listed.
+//! The running Linux kernel: its modules loaded, unloaded and listed ([`Linux`]), and it as what is
+//! behind a tree of files ([`LinuxKernel`]).
 //!
 //! What the kernel says of a failure is an errno; what it logged meanwhile, and what can be seen of
 //! the file, says why ([`InsertError`]).
 
 #![forbid(unsafe_code)]
 
+mod checksums;
+mod exports;
 mod hardware;
 mod insert;
+mod kernel;
 mod kmsg;
 mod loaded;
+mod uevent;
+mod vermagic;
+mod watch;
 mod why;
 
 pub use insert::{Force, InsertError};
+pub use kernel::LinuxKernel;
 pub use kmsg::Kmsg;
 pub use loaded::Loaded;
 
@@ -27,6 +35,13 @@ pub struct Linux {
     proc: PathBuf,
     modules: PathBuf,
     devices: PathBuf,
+    /// What of the kernel is locked.
+    lockdown: PathBuf,
+    /// The modules on disk.
+    directory: PathBuf,
+    release: String,
+    /// As `uname -m`.
+    machine: String,
 }
 
 impl Default for Linux {
@@ -35,6 +50,13 @@ impl Default for Linux {
             proc: "/proc".into(),
             modules: "/sys/module".into(),
             devices: "/sys/devices".into(),
+            lockdown: "/sys/kernel/security/lockdown".into(),
+            directory: directory(),
+            release: release(),
+            machine: rustix::system::uname()
+                .machine()
+                .to_string_lossy()
+                .into_owned(),
         }
     }
 }
@@ -94,6 +116,14 @@ impl Linux {
             flags |= rustix::fs::OFlags::TRUNC;
         }
         Ok(rustix::system::delete_module(&name, flags.bits() as i32)?)
+    }
+
+    /// How far the kernel is locked down, `integrity` or `confidentiality`; `None`: it is not.
+    fn lockdown(&self) -> Option<String> {
+        let text = fs::read_to_string(&self.lockdown).ok()?;
+        let (_, rest) = text.split_once('[')?;
+        let (mode, _) = rest.split_once(']')?;
+        (mode != "none").then(|| mode.to_owned())
     }
 
     /// How the kernel unpacks module files by itself; `None`: it does not.

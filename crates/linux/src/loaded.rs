@@ -17,6 +17,8 @@ pub struct Loaded {
     pub used_by: Vec<String>,
     /// The kernel's word: `Live`, `Loading`, `Unloading`.
     pub state: String,
+    /// Where it is; 0: who asks may not know.
+    pub address: u64,
 }
 
 impl Loaded {
@@ -52,6 +54,10 @@ impl Loaded {
                 .map(str::to_owned)
                 .collect(),
             state: words.next()?.to_owned(),
+            address: words.next().map_or(0, |address| {
+                let digits = address.trim_start_matches("0x");
+                u64::from_str_radix(digits, 16).unwrap_or(0)
+            }),
         })
     }
 }
@@ -68,6 +74,7 @@ mod tests {
             (line.name.as_str(), line.size, line.uses),
             ("loop", 36864, 2)
         );
+        assert_eq!(line.address, 0xffff_ffff_c0a6_e000);
         assert_eq!(
             (line.used_by, line.state.as_str()),
             (vec!["zram".to_owned()], "Live")

@@ -1,76 +1,75 @@
 //! What can be seen of a module that the kernel refused.
 
-use crate::{Linux, release};
+use crate::exports::Exports;
+use crate::{Linux, checksums, vermagic};
+use modfs_depot::config::Config;
+use modfs_depot::probe::Depot;
 use modfs_object::ModuleFile;
 use rustix::io::Errno;
-use std::collections::HashSet;
-use std::fs;
 
 /// More names than this help nobody.
 const MOST: usize = 16;
 
-pub(crate) fn refused(linux: &Linux, errno: Errno, image: &[u8]) -> Vec<String> {
+/// Whether something can be said of a module besides an errno.
+pub(crate) fn can_tell(errno: Errno) -> bool {
+    // That it is there already, or that its device is not, has nothing to do with the file.
+    !matches!(errno, Errno::EXIST | Errno::NODEV)
+}
+
+pub(crate) fn refused(linux: &Linux, errno: Errno, log: &[String], image: &[u8]) -> Vec<String> {
     let module = match ModuleFile::parse(image) {
         Ok(module) => module,
         Err(error) => return vec![error.to_string()],
     };
     let mut reasons = Vec::new();
-    let tag = |wanted: &[u8]| {
-        let mut entries = module.modinfo();
-        let found = entries.find(|(tag, _)| *tag == wanted);
-        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-    };
-    if errno == Errno::NOEXEC
-        && let Some(vermagic) = tag(b"vermagic")
-    {
-        let running = release();
-        let built = vermagic.split(' ').next().unwrap_or_default();
-        if built != running {
-            reasons.push(format!(
-                "it was built for {built}, and this kernel is {running}"
-            ));
-        }
+    if errno == Errno::NOEXEC {
+        reasons.extend(vermagic::differs(linux, &module));
     }
     if errno == Errno::NOENT {
-        let missing = missing(linux, &module);
-        let more = missing.len().saturating_sub(MOST);
-        for name in missing.iter().take(MOST) {
-            reasons.push(format!("symbol {name} is missing"));
-        }
-        if more > 0 {
-            reasons.push(format!("… and {more} more"));
-        }
+        let missing = Exports::read(linux).missing(&module);
+        reasons = unresolved(linux, &missing, |name| format!("symbol {name} is missing"));
+    }
+    if errno == Errno::INVAL {
+        reasons = checksums::differing(linux, log, &module);
     }
     if matches!(errno, Errno::KEYREJECTED | Errno::PERM) {
         let signed = modfs_object::signature(image).is_some();
-        reasons.push(match signed {
-            true => "it is signed, but not by a key that this kernel trusts, or altered".into(),
-            false => "it is not signed, and this kernel wants signed modules".into(),
+        reasons.push(match (signed, linux.lockdown()) {
+            (true, _) => {
+                "it is signed, but not by a key that this kernel trusts, or altered".into()
+            }
+            (false, Some(mode)) => format!("{UNSIGNED}: it is locked down ({mode})"),
+            (false, None) => UNSIGNED.into(),
         });
     }
     reasons
 }
 
-/// The imports that nobody in the kernel exports.
-fn missing(linux: &Linux, module: &ModuleFile<'_>) -> Vec<String> {
-    let Ok(kallsyms) = fs::read(linux.kallsyms()) else {
-        return Vec::new();
-    };
-    let exported: HashSet<&[u8]> = kallsyms
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| {
-            let name = line.split(|byte| matches!(byte, b' ' | b'\t')).nth(2)?;
-            name.strip_prefix(b"__ksymtab_")
-        })
-        .collect();
-    // Without a table of exports nothing can be said.
-    if exported.is_empty() {
-        return Vec::new();
+/// Why what has no signature is refused.
+pub(crate) const UNSIGNED: &str = "it is not signed, and this kernel wants signed modules";
+
+/// A line for each symbol, `say` of it and who would export it; for too many, how many more.
+pub(crate) fn unresolved(
+    linux: &Linux,
+    missing: &[String],
+    say: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let depot = Depot::new(&linux.directory, Config::default());
+    let line = |name: &String| format!("{}{}", say(name), exporters(&depot, name));
+    let mut lines: Vec<String> = missing.iter().take(MOST).map(line).collect();
+    if missing.len() > MOST {
+        lines.push(format!("… and {} more", missing.len() - MOST));
     }
-    let imports = module.imports().into_iter();
-    imports
-        .filter(|import| !import.weak && !exported.contains(import.name))
-        .map(|import| String::from_utf8_lossy(import.name).into_owned())
-        .filter(|name| name != "module_layout")
-        .collect()
+    lines
+}
+
+/// Which modules would export a symbol.
+fn exporters(depot: &Depot, symbol: &str) -> String {
+    let found = depot.find(&format!("symbol:{symbol}"));
+    let modules = found.into_iter().flat_map(|answer| answer.modules);
+    let names: Vec<String> = modules.map(|module| module.name).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(": load {} first, which exports it", names.join(" or ")),
+    }
 }

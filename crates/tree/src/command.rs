@@ -5,6 +5,9 @@
 //! init [-k] [FILE] [param[=value] …]
 //! ```
 //!
+//! FILE can be left out when there is one. A module that others loaded has none: there, too, it is
+//! left out, or is the module's name.
+//!
 //! One command per line; the last needs no newline, blank lines are passed over. Words are
 //! separated by white space. A word, or the value after the first `=` of one, may stand in
 //! double quotes, which are taken off and in which white space is kept (`name="a b"`, as on the

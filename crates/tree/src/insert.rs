@@ -2,7 +2,7 @@
 
 use crate::command::Parsed;
 use crate::module_dir::ModuleDir;
-use crate::{Caller, ModuleTree, Node, OpenMode, lock, run};
+use crate::{Caller, ModuleTree, Node, OpenMode, run};
 use modfs_core::{Command, Errno, InitArgs, Refusal};
 use std::sync::Arc;
 
@@ -51,15 +51,16 @@ impl ModuleTree {
         let caller = Caller::new(self.shared().uid, self.shared().gid);
         let dir = self.directory(name).ok_or(Errno::ENOENT)?;
         let file = dir.status().map(|status| status.file);
+        let file = file.filter(|file| !file.is_empty());
         let command = |command| run::command(&dir, &caller, parsed(command, file.clone()));
         command(Command::Exit)?;
+        if dir.status().is_none() {
+            // Others had loaded it; nothing was mapped from here.
+            self.follow(true);
+            return Ok(());
+        }
         command(Command::Unmap)?;
         Ok(self.remove(name)?)
-    }
-
-    fn directory(&self, name: &str) -> Option<Arc<ModuleDir>> {
-        let modules = lock(&self.modules);
-        modules.iter().find(|dir| dir.name() == name).cloned()
     }
 }
 

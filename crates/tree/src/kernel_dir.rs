@@ -112,17 +112,20 @@ impl Node for KernelFile {
             Which::Symbols | Which::Version => 0o444,
             Which::Control | Which::Modprobe => 0o644,
         };
-        // As long for those who may not see the addresses in it.
-        let size = self.text(true).len() as u64;
+        let size = match self.which {
+            // There may be very many.
+            Which::Symbols => Attr::UNKNOWN_SIZE,
+            _ => self.text(true).len() as u64,
+        };
         Ok(rights(&self.tree, mode).attr(Kind::File, size))
     }
 
     fn blocks(&self) -> bool {
-        self.which == Which::Control
+        matches!(self.which, Which::Control | Which::Symbols)
     }
 
     fn times_out(&self) -> bool {
-        self.which == Which::Control
+        self.blocks()
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {

@@ -8,6 +8,11 @@
 //! cannot leave one frozen. `map` and `unmap` of one directory run one after the other;
 //! each is a [`Transition`], during which its file is frozen whatever the kernel says.
 //!
+//! # Directories that come by themselves
+//!
+//! Where others load modules too (`Kernel::loaded`), one of theirs gets a directory without a
+//! module file, and that goes with the module; unless somebody has put a file into it.
+//!
 //! A directory can be removed when no command is under way in it and nothing of its name is
 //! mapped; both are tested and the directory is retired in one step, under its lock.
 
@@ -66,6 +71,8 @@ pub(crate) struct DirState {
     pub(crate) rights: Rights,
     /// Set once it is out of the root: it takes nothing any more.
     pub(crate) retired: bool,
+    /// It came with a module that others loaded, and goes with it.
+    pub(crate) appeared: bool,
     /// `None` once it is unlinked.
     pub(crate) control: Option<Rights>,
     /// In the order they were made.
@@ -92,6 +99,12 @@ impl DirState {
             return Err(Errno::ENOENT);
         }
         Ok(())
+    }
+
+    fn retire(&mut self) {
+        self.retired = true;
+        self.control = None;
+        self.files.clear();
     }
 }
 
@@ -121,6 +134,7 @@ impl ModuleDir {
             state: Mutex::new(DirState {
                 rights,
                 retired: false,
+                appeared: false,
                 control: Some(control),
                 files: Vec::new(),
                 transition: None,
@@ -162,9 +176,40 @@ impl ModuleDir {
         if state.outcomes.busy() || self.status().is_some() {
             return Err(Errno::EBUSY);
         }
-        state.retired = true;
-        state.control = None;
-        state.files.clear();
+        state.retire();
+        Ok(())
+    }
+
+    /// Marks the directory as come with a module that others loaded.
+    pub(crate) fn set_appeared(&self) {
+        self.lock().appeared = true;
+    }
+
+    /// The module that others loaded is gone: marks the directory as removed if it came with it.
+    /// The caller holds the root's lock. Returns whether it is to be removed.
+    pub(crate) fn vanish(&self) -> bool {
+        let mut state = self.lock();
+        if !state.appeared {
+            return false;
+        }
+        if !state.files.is_empty() {
+            // Somebody's files are not to go with it.
+            state.appeared = false;
+            return false;
+        }
+        state.retire();
+        true
+    }
+
+    /// Whether there is still what the directory stands for.
+    ///
+    /// # Errors
+    /// ENOENT: it was removed, or the module it came with is gone.
+    fn alive(&self, state: &DirState) -> Result<(), Errno> {
+        state.alive()?;
+        if state.appeared && state.files.is_empty() && self.status().is_none() {
+            return Err(Errno::ENOENT);
+        }
         Ok(())
     }
 
@@ -180,7 +225,7 @@ impl Node for ModuleDir {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let state = self.lock();
-        state.alive()?;
+        self.alive(&state)?;
         Ok(state.rights.attr(Kind::Dir, 0))
     }
 
@@ -197,7 +242,7 @@ impl Node for ModuleDir {
     fn lookup(&self, name: &str) -> Result<Arc<dyn Node>, Errno> {
         let me = self.me()?;
         let state = self.lock();
-        state.alive()?;
+        self.alive(&state)?;
         if name == CONTROL {
             state.control.ok_or(Errno::ENOENT)?;
             return Ok(Arc::new(Control::new(me)));
@@ -211,7 +256,7 @@ impl Node for ModuleDir {
 
     fn entries(&self) -> Result<Vec<(String, Kind)>, Errno> {
         let state = self.lock();
-        state.alive()?;
+        self.alive(&state)?;
         let control = state.control.map(|_| CONTROL.to_owned());
         let files = state.files.iter().map(|file| file.name.clone());
         let mut entries: Vec<_> = control
@@ -228,7 +273,7 @@ impl Node for ModuleDir {
         check_name(name)?;
         let me = self.me()?;
         let mut state = self.lock();
-        state.alive()?;
+        self.alive(&state)?;
         if state.control.is_none() {
             return Err(Errno::EPERM);
         }
@@ -250,7 +295,8 @@ impl Node for ModuleDir {
         state.alive()?;
         if name == CONTROL {
             state.control.ok_or(Errno::ENOENT)?;
-            if !state.files.is_empty() || state.outcomes.busy() {
+            let loaded = || self.status().is_some();
+            if !state.files.is_empty() || state.outcomes.busy() || loaded() {
                 return Err(Errno::EBUSY);
             }
             state.control = None;

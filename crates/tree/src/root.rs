@@ -39,6 +39,48 @@ impl ModuleTree {
         &self.kernel_ids
     }
 
+    /// Gives modules that others loaded their directories, and takes those away whose modules are
+    /// gone. `anew`: also what the kernel does not tell by itself.
+    pub(crate) fn follow(&self, anew: bool) {
+        let mut modules = lock(&self.modules);
+        // Asked under the lock: of two answers the newer is the one that holds.
+        let Some(mut loaded) = self.shared.kernel.loaded(anew) else {
+            return;
+        };
+        modules.retain(|dir| loaded.iter().any(|name| name == dir.name()) || !dir.vanish());
+        loaded.retain(|name| {
+            check_name(name).is_ok() && name != KERNEL && position(&modules, name).is_none()
+        });
+        modules.extend(loaded.iter().map(|name| self.appeared(name)));
+    }
+
+    /// A directory for a module that others loaded.
+    fn appeared(&self, name: &str) -> Arc<ModuleDir> {
+        let owner = Caller::new(self.shared.uid, self.shared.gid);
+        let dir = ModuleDir::new(Arc::clone(&self.shared), &owner, name, 0o755);
+        dir.set_appeared();
+        dir
+    }
+
+    /// The directory of a module.
+    ///
+    /// # Errors
+    /// ENOENT: there is none.
+    fn find(&self, name: &str) -> Result<Arc<ModuleDir>, Errno> {
+        self.follow(false);
+        // A kernel may not yet have told of one whose init runs.
+        if self.directory(name).is_none() && self.shared.kernel.status(name).is_some() {
+            self.follow(true);
+        }
+        self.directory(name).ok_or(Errno::ENOENT)
+    }
+
+    pub(crate) fn directory(&self, name: &str) -> Option<Arc<ModuleDir>> {
+        let modules = lock(&self.modules);
+        let at = position(&modules, name)?;
+        Some(Arc::clone(&modules[at]))
+    }
+
     /// Removes a module's directory with all that is in it.
     ///
     /// # Errors
@@ -92,12 +134,11 @@ impl Node for Root {
         if name == KERNEL {
             return Ok(Arc::new(KernelDir::new(Arc::clone(&self.0))));
         }
-        let modules = lock(&self.0.modules);
-        let at = position(&modules, name).ok_or(Errno::ENOENT)?;
-        Ok(Arc::clone(&modules[at]) as Arc<dyn Node>)
+        Ok(self.0.find(name)?)
     }
 
     fn entries(&self) -> Result<Vec<(String, Kind)>, Errno> {
+        self.0.follow(true);
         let modules = lock(&self.0.modules);
         let names = modules.iter().rev().map(|dir| dir.name().to_owned());
         Ok(std::iter::once(KERNEL.to_owned())
@@ -108,6 +149,7 @@ impl Node for Root {
 
     fn mkdir(&self, caller: &Caller, name: &str, mode: u32) -> Result<Arc<dyn Node>, Errno> {
         check_name(name)?;
+        self.0.follow(false);
         let mut modules = lock(&self.0.modules);
         if name == KERNEL || position(&modules, name).is_some() {
             return Err(Errno::EEXIST);
@@ -122,6 +164,7 @@ impl Node for Root {
         if name == KERNEL {
             return Err(Errno::EPERM);
         }
+        self.0.follow(false);
         self.0.remove(name)
     }
 }

@@ -4,7 +4,7 @@ use crate::command::{self, Parsed};
 use crate::module_dir::{DirState, ModuleDir};
 use crate::snapshot::one_line;
 use crate::{Caller, NodeId};
-use modfs_core::{Command, Errno, Refusal};
+use modfs_core::{Command, Errno, Refusal, State, verdict};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -57,12 +57,17 @@ fn run_one(
     mut parsed: Parsed,
 ) -> (String, Result<(), Refusal>) {
     let mut state = dir.lock();
-    let id = match resolve(&state, parsed.file.as_deref()) {
-        Ok((id, name)) => {
-            parsed.file = Some(name);
-            id
+    let id = if is_without_file(dir, &state, &parsed) {
+        parsed.file = None;
+        None
+    } else {
+        match resolve(&state, parsed.file.as_deref()) {
+            Ok((id, name)) => {
+                parsed.file = Some(name);
+                Some(id)
+            }
+            Err(refusal) => return (show(&parsed), Err(refusal)),
         }
-        Err(refusal) => return (show(&parsed), Err(refusal)),
     };
     let shown = show(&parsed);
     let _under_way = UnderWay {
@@ -74,13 +79,25 @@ fn run_one(
     // From here until `_under_way` is dropped the directory cannot be removed.
     let (kernel, module) = (&dir.shared.kernel, dir.name());
     let file = parsed.file.as_deref().unwrap_or_default();
-    let outcome = match parsed.command {
-        Command::Map => map(dir, caller, id, file),
-        Command::Unmap => {
+    let outcome = match (parsed.command, id) {
+        (Command::Map, Some(id)) => map(dir, caller, id, file),
+        (Command::Unmap, Some(id)) => {
             Transition::begin(dir, caller, id).and_then(|_turn| kernel.unmap(module, file))
         }
-        Command::Init => kernel.init(module, file, &parsed.args),
-        Command::Exit => kernel.exit(module, file),
+        // Nothing of this directory is, or can be, mapped while a module of others has its name.
+        (command @ (Command::Map | Command::Unmap), None) => {
+            let state = dir.status().map(|status| status.state);
+            let word = state.map_or("gone", State::word);
+            let refused = verdict(state, command).and(Err(Errno::ENOENT));
+            refused.map_err(|errno| {
+                Refusal::new(
+                    errno,
+                    format!("{module} is {word}, and was not mapped here"),
+                )
+            })
+        }
+        (Command::Init, _) => kernel.init(module, file, &parsed.args),
+        (Command::Exit, _) => kernel.exit(module, file),
     };
     (shown, outcome)
 }
@@ -94,6 +111,16 @@ fn map(dir: &Arc<ModuleDir>, caller: &Caller, id: NodeId, file: &str) -> Result<
         (Arc::clone(&entry.content), entry.rights.mode)
     };
     dir.shared.kernel.map(dir.name(), file, content, mode)
+}
+
+/// Whether a command is about a module that others loaded, which has no file: one without a FILE,
+/// or with the module's own name for it, of `exit`, or where there is no file to mean.
+fn is_without_file(dir: &ModuleDir, state: &DirState, parsed: &Parsed) -> bool {
+    let named = match &parsed.file {
+        None => state.files.is_empty() || parsed.command == Command::Exit,
+        Some(name) => name == dir.name() && state.files.iter().all(|file| file.name != *name),
+    };
+    named && state.control.is_some() && dir.status().is_some_and(|status| status.file.is_empty())
 }
 
 /// The file that a command is about.

@@ -172,8 +172,13 @@ impl Node for StatusNode {
                 self.status()?;
                 0
             }
+            // To make them may take long, where a file is to be unpacked for it.
+            Which::Symbols | Which::Info => {
+                self.status()?;
+                Attr::UNKNOWN_SIZE
+            }
             // As long for those who may not see the addresses in it.
-            _ => self.text(&Caller::new(0, 0))?.len(),
+            _ => self.text(&Caller::new(0, 0))?.len() as u64,
         };
         let mut rights = self.dir.lock().rights;
         rights.mode = match self.which {
@@ -181,7 +186,15 @@ impl Node for StatusNode {
             Which::Symbols => 0o644,
             _ => 0o444,
         };
-        Ok(rights.attr(self.which.kind(), size as u64))
+        Ok(rights.attr(self.which.kind(), size))
+    }
+
+    fn blocks(&self) -> bool {
+        matches!(self.which, Which::Symbols | Which::Info)
+    }
+
+    fn times_out(&self) -> bool {
+        self.blocks()
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
@@ -266,10 +279,18 @@ impl Node for ParameterNode {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let mode = self.mode()?;
-        let size = self.text()?.len() as u64;
         let mut rights = self.dir.lock().rights;
         rights.mode = mode;
-        Ok(rights.attr(Kind::File, size))
+        // To ask for the value may run module code.
+        Ok(rights.attr(Kind::File, Attr::UNKNOWN_SIZE))
+    }
+
+    fn blocks(&self) -> bool {
+        true
+    }
+
+    fn times_out(&self) -> bool {
+        true
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {

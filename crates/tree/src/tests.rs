@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod others;
 mod random;
 
 use crate::double::Double;

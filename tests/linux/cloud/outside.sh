@@ -7,6 +7,10 @@ loaded
 t rmmod provider
 t modprobe -r provider
 t rmmod consumer provider
+# Built against another declaration.
+t insmod /built/provider.ko
+t insmod /built/changed/consumer.ko
+t rmmod provider
 # Installed, they are found.
 mkdir -p "$K/extra"
 cp /built/provider.ko /built/consumer.ko "$K/extra"

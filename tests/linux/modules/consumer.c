@@ -6,7 +6,7 @@
 
 static int __init consumer_init(void)
 {
-	pr_info("consumer: the answer is %d\n", provider_answer(1 + provider_free()));
+	pr_info("consumer: the answer is %ld\n", (long)provider_answer(1 + provider_free()));
 	return 0;
 }
 

@@ -8,7 +8,7 @@ static int base = 40;
 module_param(base, int, 0644);
 MODULE_PARM_DESC(base, "what provider_answer adds to");
 
-int provider_answer(int more)
+answer_t provider_answer(answer_t more)
 {
 	return base + more;
 }

@@ -18,27 +18,36 @@ pub(super) fn programs(root: &Path, to: &Path) -> Result<(), String> {
 /// `tests/linux/modules`.
 pub(super) fn modules(work: &Work, root: &Path, version: &str, to: &Path) -> Result<(), String> {
     let headers = headers(work, version)?;
-    let place = work.dir.join("built");
-    let _ = fs::remove_dir_all(&place);
-    make_dir(&place)?;
-    make_dir(to)?;
-    let copy = |from: &Path, to: &Path| {
-        let copied = fs::copy(from, to.join(name(from)));
-        copied.map_err(|e| format!("{}: {e}", from.display()))
-    };
-    for file in entries(&root.join("tests/linux/modules"))? {
-        copy(&file, &place)?;
-    }
-    let mut make = Command::new("make");
-    make.arg("-s").arg("-C").arg(headers);
-    make.arg(format!("M={}", place.display())).arg("modules");
-    output(&mut make)?;
-    for file in entries(&place)? {
-        if file.extension().is_some_and(|end| end == "ko") {
-            copy(&file, to)?;
+    let sources = root.join("tests/linux/modules");
+    // A second time with other declarations, whose checksums differ.
+    for (folder, flags) in [("", ""), ("changed", "-DCHANGED")] {
+        let place = work.dir.join("built");
+        let _ = fs::remove_dir_all(&place);
+        make_dir(&place)?;
+        let to = to.join(folder);
+        make_dir(&to)?;
+        for file in entries(&sources)? {
+            copy(&file, &place)?;
+        }
+        let mut make = Command::new("make");
+        make.arg("-s").arg("-C").arg(&headers);
+        make.arg(format!("M={}", place.display()));
+        make.arg(format!("KCFLAGS={flags}")).arg("modules");
+        output(&mut make)?;
+        for file in entries(&place)? {
+            if file.extension().is_some_and(|end| end == "ko") {
+                copy(&file, &to)?;
+            }
         }
     }
     Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let copied = fs::copy(from, to.join(name(from)));
+    copied
+        .map(drop)
+        .map_err(|e| format!("{}: {e}", from.display()))
 }
 
 /// The headers' packages in one tree, as they are when they are installed.

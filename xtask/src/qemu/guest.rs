@@ -98,7 +98,7 @@ impl Guest<'_> {
             .into_iter()
             .zip(["/tools/kmod.bin", "/tools/modfs.bin"])
         {
-            for tool in TOOLS {
+            for tool in TOOLS.into_iter().chain((way == WAYS[1]).then_some(WAYS[1])) {
                 symlink(program, at.join("tools").join(way).join(tool)).map_err(io)?;
             }
         }

@@ -24,6 +24,8 @@ pub(crate) struct Double {
     released: Mutex<bool>,
     release: Condvar,
     helper: Mutex<String>,
+    /// What `loaded` tells next.
+    told: Mutex<bool>,
 }
 
 struct Mapped {
@@ -66,6 +68,38 @@ impl Double {
     pub(crate) fn release(&self) {
         *self.released.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.release.notify_all();
+    }
+
+    /// Others load a module. `told`: the kernel tells of it by itself.
+    pub(crate) fn load(&self, name: &str, told: bool) {
+        let mapped = Mapped {
+            status: Status {
+                file: String::new(),
+                state: State::Running,
+                address: 0,
+                size: 1,
+                usecount: 0,
+                flags: Flags::default(),
+                deps: Vec::new(),
+                refs: Vec::new(),
+            },
+            object: Arc::default(),
+            exports: Vec::new(),
+            added: Vec::new(),
+            parameters: BTreeMap::new(),
+        };
+        self.modules().insert(name.to_owned(), mapped);
+        self.tell(told);
+    }
+
+    /// Others unload a module.
+    pub(crate) fn unload(&self, name: &str, told: bool) {
+        self.modules().remove(name);
+        self.tell(told);
+    }
+
+    fn tell(&self, told: bool) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) |= told;
     }
 
     fn modules(&self) -> MutexGuard<'_, BTreeMap<String, Mapped>> {
@@ -214,7 +248,17 @@ impl Kernel for Double {
             }
             mapped.status.state = State::Deleted;
             Ok(())
-        })?
+        })??;
+        if file.is_empty() {
+            self.unload(module, true);
+        }
+        Ok(())
+    }
+
+    fn loaded(&self, anew: bool) -> Option<Vec<String>> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = std::mem::take(&mut *told);
+        (told || anew).then(|| self.modules().keys().cloned().collect())
     }
 
     fn status(&self, module: &str) -> Option<Status> {

@@ -8,17 +8,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+const PROFILE: &str = "ship";
 const STATIC: [(&str, &str); 1] = [("RUSTFLAGS", "-C target-feature=+crt-static")];
 /// How often a program is started to know how long that takes.
 const STARTS: usize = 200;
 
-/// Our program as one static file, with what a debugger wants.
+/// Our program as one static file, as it is shipped.
 pub(crate) fn static_modfs(root: &Path) -> Result<PathBuf, String> {
     cargo(
         &[
             "build",
             "--quiet",
-            "--release",
+            "--profile",
+            PROFILE,
             "--package",
             "modfs-cli",
             "--target",
@@ -29,7 +31,7 @@ pub(crate) fn static_modfs(root: &Path) -> Result<PathBuf, String> {
         &STATIC,
     )?;
     let built = root.join("target/static").join(TARGET);
-    Ok(built.join("release/modfs"))
+    Ok(built.join(PROFILE).join("modfs"))
 }
 
 /// Makes the package, and shows that what is in it works.
@@ -40,7 +42,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let _ = fs::remove_dir_all(&to);
     let mut make = Command::new(deb);
     make.args(["deb", "--quiet", "--package", "modfs-cli", "--no-build"])
-        .args(["--target", TARGET, "--output"])
+        .args(["--target", TARGET, "--profile", PROFILE, "--output"])
         .arg(&to)
         .env("CARGO_TARGET_DIR", root.join("target/static"))
         .current_dir(root);

@@ -14,7 +14,7 @@ for n in 1 4 64 4096 9000; do
 	head -c "$n" dummy.ko > cut.ko
 	t insmod cut.ko
 done
-head -c 8000 "$K/kernel/drivers/net/dummy.ko.xz" > dummy.ko.xz
+head -c 3000 "$K/kernel/drivers/net/dummy.ko.xz" > dummy.ko.xz
 t insmod dummy.ko.xz
 mkdir -p directory.ko
 t insmod directory.ko

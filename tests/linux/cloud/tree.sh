@@ -1,7 +1,6 @@
 # The running kernel as files.
 mkdir -p /tmp/m /etc/modprobe.d
 net=$K/kernel/drivers/net
-release=$(uname -r)
 state() {
 	cat "/tmp/m/$1/state" 2> /dev/null || echo "no $1"
 }
@@ -9,7 +8,7 @@ state() {
 say() {
 	echo "> $1: $2"
 	echo "$2" 2> /dev/null > "/tmp/m/$1/control" || echo "refused"
-	grep -v '^state: ' "/tmp/m/$1/control" 2> /dev/null | sed "s/$release/RELEASE/g"
+	grep -v '^state: ' "/tmp/m/$1/control" 2> /dev/null
 }
 t modfs mount /tmp/m
 grep -o ' /tmp/m fuse.modfs' /proc/mounts

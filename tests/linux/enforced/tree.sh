@@ -23,4 +23,3 @@ mv /dev/fuse /dev/fuse.away
 t modfs mount /tmp/m
 mv /dev/fuse.away /dev/fuse
 t modfs mount /tmp/nosuch
-loaded

@@ -34,7 +34,7 @@ cat wrong-1 wrong-2 wrong-3 wrong-4
 # What one does while another does the opposite.
 sort -u messages-1 messages-2 messages-3 messages-4 | grep -v \
 	-e "Module M is in use" -e "could not remove 'M': No such file or directory" \
-	-e "could not remove 'M': Resource temporarily unavailable" \
+	-e "could not remove 'M': Resource temporarily unavailable" -e "could not remove 'M': Device or resource busy" \
 	-e "could not insert 'M': Unknown symbol in module, or unknown parameter"
 cat codes-1 codes-2 codes-3 codes-4 | awk '
 	{ n[$1]++; all++ }

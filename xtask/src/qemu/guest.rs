@@ -259,6 +259,11 @@ impl Guest<'_> {
         for line in BufReader::new(out).split(b'\n') {
             let line = line.map_err(|e| format!("qemu: {e}"))?;
             let line = String::from_utf8_lossy(&line);
+            // The cases are for the next version too.
+            let line = match line.starts_with("@ready") {
+                true => line.into_owned(),
+                false => line.replace(self.version, "RELEASE"),
+            };
             let line = line.trim_end_matches('\r');
             if let Some(version) = line.strip_prefix("@ready ") {
                 println!("==> Linux {version}, by {accelerator}");

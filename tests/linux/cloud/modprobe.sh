@@ -4,7 +4,6 @@ t modprobe -q nosuch
 t modprobe -a dummy nosuch loop
 loaded
 t modprobe -r -a dummy loop
-mkdir -p /etc/modprobe.d
 cat > /etc/modprobe.d/case.conf <<'END'
 alias mine dummy
 options dummy numdummies=3

@@ -1,5 +1,5 @@
 # The running kernel as files.
-mkdir -p /tmp/m /etc/modprobe.d
+mkdir -p /tmp/m
 net=$K/kernel/drivers/net
 state() {
 	cat "/tmp/m/$1/state" 2> /dev/null || echo "no $1"

@@ -63,6 +63,7 @@ impl Guest<'_> {
             "cases",
             "dev",
             "etc",
+            "etc/modprobe.d",
             "lib/modules",
             "mnt",
             "proc",

@@ -125,25 +125,19 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
             "File exists: a module named {name} is there already"
         ))
     };
+    // A directory in which nothing is mapped is no module: it is taken over.
+    let claim = tree.claim(&name).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => taken(),
+        _ => failed(&format!("{e}: cannot make {}", tree.dir(&name).display())),
+    })?;
     if tree.is_mapped(&name) {
         return Err(taken());
     }
-    // A directory in which nothing is mapped is no module: it is taken over.
-    let made = match fs::create_dir(tree.dir(&name)) {
-        Ok(()) => true,
-        Err(e) if e.raw_os_error() == Some(Errno::EEXIST.raw()) => false,
-        Err(e) => {
-            return Err(failed(&format!(
-                "{e}: cannot make {}",
-                tree.dir(&name).display()
-            )));
-        }
-    };
     let path = tree.path(&name, FILE);
     let inserted = insert(&tree, &name, &object, &init);
     if inserted.is_err() && !tree.is_mapped(&name) {
         let _ = fs::remove_file(&path);
-        if made {
+        if claim.made {
             let _ = fs::remove_dir(tree.dir(&name));
         }
     }

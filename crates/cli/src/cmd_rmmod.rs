@@ -170,7 +170,15 @@ pub(crate) fn remove(tree: &Tree, module: &str) -> Result<(), String> {
 fn remove_dir(tree: &Tree, module: &str) -> io::Result<()> {
     let deadline = Instant::now() + OTHERS_END;
     loop {
-        match fs::remove_dir(tree.dir(module)) {
+        let removed = match tree.lock(module) {
+            Ok(_claim) => fs::remove_dir(tree.dir(module)),
+            // Somebody inserts a module there.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                Err(io::ErrorKind::ResourceBusy.into())
+            }
+            Err(error) => Err(error),
+        };
+        match removed {
             Err(error)
                 if error.kind() == io::ErrorKind::ResourceBusy
                     && !tree.is_mapped(module)

@@ -2,9 +2,12 @@
 
 use clap::Args;
 use modfs_core::{Errno, NAME_MAX};
-use std::fs;
+use rustix::fs::FlockOperation;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Where the tree is.
 #[derive(Args, Clone, Debug, Default)]
@@ -17,6 +20,18 @@ pub(crate) struct TreeArgs {
 /// A tree of modules.
 #[derive(Clone, Debug)]
 pub(crate) struct Tree(PathBuf);
+
+/// A module's directory, locked (flock(2)): whoever inserts or removes by these tools keeps out until
+/// it is dropped. It is local to the machine, as the mount is.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _directory: File,
+    /// The directory was not there before.
+    pub(crate) made: bool,
+}
+
+/// How long to wait for who has a directory locked.
+const OTHERS: Duration = Duration::from_secs(5);
 
 /// Why a command to the tree did not do what it should.
 #[derive(Debug)]
@@ -72,6 +87,50 @@ impl Tree {
     /// The directory of a module.
     pub(crate) fn dir(&self, module: &str) -> PathBuf {
         self.0.join(module)
+    }
+
+    /// Makes a module's directory unless it is there, and locks it.
+    ///
+    /// # Errors
+    /// EEXIST: somebody else inserts a module there. Otherwise why it cannot be made.
+    pub(crate) fn claim(&self, module: &str) -> io::Result<Claim> {
+        let deadline = Instant::now() + OTHERS;
+        let mut made = false;
+        loop {
+            match fs::create_dir(self.dir(module)) {
+                Ok(()) => made = true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            match self.lock(module) {
+                Ok(claim) => return Ok(Claim { made, ..claim }),
+                // Somebody has removed it since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if self.is_mapped(module) || Instant::now() > deadline => {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(2)),
+            }
+        }
+    }
+
+    /// Locks a module's directory.
+    ///
+    /// # Errors
+    /// ENOENT: there is none. EWOULDBLOCK: somebody else has locked it.
+    pub(crate) fn lock(&self, module: &str) -> io::Result<Claim> {
+        let path = self.dir(module);
+        let directory = File::open(&path)?;
+        rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive)?;
+        // Another of its name may be there by now.
+        if directory.metadata()?.ino() != fs::metadata(&path)?.ino() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Claim {
+            _directory: directory,
+            made: false,
+        })
     }
 
     /// Writes a command to a module's `control`.

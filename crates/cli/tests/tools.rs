@@ -487,6 +487,24 @@ fn insmod_twenty_times_at_once() {
     }
 }
 
+/// Of several that insert one module none takes away what another has written.
+#[test]
+fn one_at_a_time_fills_a_directory() {
+    common::need("flock", "util-linux");
+    let kernel = Kernel::start(&["hello"]);
+    let holder = kernel.background("mkdir $K/modules/hello; exec flock $K/modules/hello sleep 1");
+    eventually("it is locked", || {
+        kernel.sh("! flock -n $K/modules/hello true").code == Some(0)
+    });
+    let insmod = kernel.background("exec insmod ko/hello.ko");
+    kernel
+        .sh("sleep 0.3; [ ! -e $K/modules/hello/module ]")
+        .ok();
+    holder.wait(PATIENCE).ok();
+    insmod.wait(PATIENCE).ok();
+    assert_eq!(kernel.state("hello"), "running");
+}
+
 /// A mount would hide what is there.
 #[test]
 fn host_at_a_directory_with_something_in_it() {

@@ -245,7 +245,7 @@ impl Guest<'_> {
             .arg(image)
             .args([
                 "-append",
-                "console=ttyS0 quiet panic=-1 sysctl.kernel.modprobe=",
+                "console=ttyS0 quiet panic=-1 sysctl.kernel.modprobe= nbd.nbds_max=3",
             ])
             .args(["-serial", &format!("file:{}", log.display())])
             .args(["-serial", "stdio", "-monitor", "none"])

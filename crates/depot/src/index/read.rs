@@ -2,12 +2,11 @@
 
 use super::{CHILDREN, KEY_MAX, MAGIC, OFFSET, PREFIX, VALUES, VERSION};
 use crate::{glob, reader};
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
 /// Why an index cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,10 +40,13 @@ pub struct Index {
     file: File,
     size: u64,
     root: u32,
-    blocks: Mutex<HashMap<u64, Box<[u8]>>>,
+    /// Those that have been read.
+    blocks: Box<[OnceLock<Box<[u8]>>]>,
 }
 
 const BLOCK: u64 = 4096;
+/// A place is of 28 bits; what is there is not longer than some more.
+const REACH: u64 = (1 << 28) + (1 << 20);
 
 /// A node; what it has, and where.
 struct Node {
@@ -81,11 +83,12 @@ impl Index {
     pub fn open(path: &Path) -> Result<Index, ReadError> {
         let file = reader::regular(path)?;
         let size = file.metadata()?.len();
+        let count = size.min(REACH).div_ceil(BLOCK);
         let mut index = Index {
             file,
             size,
             root: 0,
-            blocks: Mutex::default(),
+            blocks: (0..count).map(|_| OnceLock::new()).collect(),
         };
         if size < 12 || index.word(0)? != MAGIC {
             return Err(ReadError::Magic);
@@ -301,16 +304,16 @@ impl Index {
 
     /// Calls `f` with the rest of the block that has this place; never with nothing.
     fn block<R>(&self, at: u64, f: impl FnOnce(&[u8]) -> R) -> Result<R, ReadError> {
-        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = at / BLOCK;
-        let block = match blocks.entry(number) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let start = number * BLOCK;
+        let cell = self.blocks.get((at / BLOCK) as usize).ok_or(OUTSIDE)?;
+        let block = match cell.get() {
+            Some(block) => block,
+            None => {
+                let start = at / BLOCK * BLOCK;
                 let len = self.size.saturating_sub(start).min(BLOCK);
                 let mut bytes = vec![0; len as usize];
                 self.file.read_exact_at(&mut bytes, start)?;
-                entry.insert(bytes.into())
+                // Another thread may have read it meanwhile.
+                cell.get_or_init(|| bytes.into())
             }
         };
         match block.get((at % BLOCK) as usize..) {

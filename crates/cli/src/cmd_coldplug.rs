@@ -4,6 +4,7 @@ use crate::configured::ConfiguredArgs;
 use crate::loader::{Loader, LoaderArgs};
 use clap::Args;
 use modfs_linux::Linux;
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 
 /// Arguments of `modfs coldplug`.
@@ -15,13 +16,13 @@ pub(crate) struct ColdplugArgs {
     loader: LoaderArgs,
 }
 
-/// Loads the modules of all devices. Loading one may bring devices to light: then those are looked
+/// Loads the modules of all devices; one that finds none that it can drive is no failure. Loading one may bring devices to light: then those are looked
 /// at, until nothing new is there.
 pub(crate) fn run(args: &ColdplugArgs) -> Result<(), String> {
     let messages = args.loader.messages("coldplug");
     let depot = args.configured.depot(false, false, &messages);
     let depot = depot.map_err(|e| format!("coldplug: ERROR: {e}"))?;
-    let loader = Loader::new(args.loader, &depot, &messages);
+    let loader = Loader::new(args.loader, &depot, &messages, &[Errno::NODEV]);
     let linux = Linux::default();
     let mut seen = BTreeSet::new();
     loop {

@@ -5,6 +5,7 @@ use crate::loader::{Loader, LoaderArgs};
 use clap::Args;
 use modfs_depot::config::ModulesLoad;
 use modfs_depot::{Level, Report};
+use rustix::io::Errno;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,8 @@ pub(crate) struct LoadArgs {
 /// systemd's sign that it runs in an initramfs (os-release(5), "/etc/initrd-release").
 const INITRD: &str = "/etc/initrd-release";
 
-/// Loads what is configured, as systemd-modules-load(8) does: a name that stands for nothing is told,
-/// and no failure.
+/// Loads what is configured. As for systemd-modules-load(8), a name that stands for nothing is told, and
+/// no failure; nor is a module that finds no device, or misses a symbol.
 pub(crate) fn run(args: &LoadArgs) -> Result<(), String> {
     let messages = args.loader.messages("load");
     for place in &args.places {
@@ -41,7 +42,8 @@ pub(crate) fn run(args: &LoadArgs) -> Result<(), String> {
     }
     let depot = args.configured.depot(false, false, &messages);
     let depot = depot.map_err(|e| format!("load: ERROR: {e}"))?;
-    let loader = Loader::new(args.loader, &depot, &messages);
+    let excused = &[Errno::NODEV, Errno::NOENT];
+    let loader = Loader::new(args.loader, &depot, &messages, excused);
     let names: Vec<String> = wanted.names.iter().map(|(name, _)| name.clone()).collect();
     for unknown in loader.all(&names) {
         let origins = wanted.names.iter().filter(|(name, _)| name == unknown);

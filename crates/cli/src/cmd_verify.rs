@@ -1,5 +1,6 @@
 //! `modfs verify`: whether modules are signed by somebody who is trusted.
 
+use crate::jobs;
 use crate::keyring::{KeyringArgs, word, words};
 use crate::report::{print, print_json};
 use crate::version::{DirectoryArgs, running};
@@ -10,8 +11,6 @@ use modfs_depot::probe::{Depot, Via};
 use modfs_trust::{Certificate, Keyring, Verdict, verify};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 /// Arguments of `modfs verify`.
 #[derive(Args, Debug)]
@@ -89,7 +88,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), String> {
             Err(why) => errors.push(error(why)),
         }
     }
-    let outcomes = verify_all(&files, &keyring);
+    let outcomes = jobs::each(
+        jobs::processors(),
+        &files,
+        Reader::default,
+        |reader, file| verify_file(file, &keyring, reader),
+    );
     let mut good = true;
     let mut lines = Vec::new();
     let mut reports = Vec::new();
@@ -142,39 +146,6 @@ fn paths(args: &VerifyArgs, name: &str, depot: &mut Option<Depot>) -> Result<Vec
         true => Err(missing()),
         false => Ok(paths),
     }
-}
-
-/// Verifies files, on all processors; what came of each, in their order.
-fn verify_all<'k>(files: &[PathBuf], keyring: &'k Keyring) -> Vec<Outcome<'k>> {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut reader = Reader::default();
-        let mut done = Vec::new();
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = files.get(number) else {
-                return done;
-            };
-            done.push((number, verify_file(file, keyring, &mut reader)));
-        }
-    };
-    let mut all = thread::scope(|scope| {
-        let others = processors.min(files.len()).saturating_sub(1);
-        // When there are no more threads to be had, fewer do it.
-        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        let others: Vec<_> = (0..others).filter_map(spawn).collect();
-        let mut all = work();
-        for other in others {
-            match other.join() {
-                Ok(done) => all.extend(done),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    });
-    all.sort_unstable_by_key(|(number, _)| *number);
-    all.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// Verifies a file, packed or not. An error says why it cannot be read.

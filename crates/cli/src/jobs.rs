@@ -1,7 +1,6 @@
 //! Several things at once.
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -10,33 +9,40 @@ pub(crate) fn processors() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Does the work for each item on so many threads, which take the items in order; returns what
-/// came of each.
-pub(crate) fn each<T: Sync, R: Send>(
+/// Does the work for each item on so many threads, each with something of its own, which take the
+/// items in order; returns what came of each. Where no more threads are to be had fewer do it.
+pub(crate) fn each<T: Sync, R: Send, O>(
     threads: NonZeroUsize,
     items: &[T],
-    work: impl Fn(&T) -> R + Sync,
+    own: impl Fn() -> O + Sync,
+    work: impl Fn(&mut O, &T) -> R + Sync,
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(items.len()));
     let take = || {
-        while let Some((at, item)) = {
+        let (mut own, mut done) = (own(), Vec::new());
+        loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            items.get(at).map(|item| (at, item))
-        } {
-            let result = work(item);
-            done.lock().expect("no thread panicked").push((at, result));
+            let Some(item) = items.get(at) else {
+                return done;
+            };
+            done.push((at, work(&mut own, item)));
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..threads.get().min(items.len()) {
-            scope.spawn(take);
+    let mut all = thread::scope(|scope| {
+        let others = threads.get().min(items.len()).saturating_sub(1);
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, take).ok();
+        let others: Vec<_> = (0..others).filter_map(spawn).collect();
+        let mut all = take();
+        for other in others {
+            match other.join() {
+                Ok(done) => all.extend(done),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
         }
-        take();
+        all
     });
-    let mut done = done.into_inner().expect("no thread panicked");
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, result)| result).collect()
+    all.sort_unstable_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]
@@ -47,9 +53,9 @@ mod tests {
     fn each_once_in_order() {
         let items: Vec<u32> = (0..100).collect();
         let three = NonZeroUsize::new(3).expect("not 0");
-        let doubled = each(three, &items, |item| item * 2);
+        let doubled = each(three, &items, || 2, |two, item| item * *two);
         assert!(doubled.iter().zip(&items).all(|(two, one)| *two == one * 2));
         assert_eq!(doubled.len(), 100);
-        assert!(each(three, &[] as &[u32], |item| *item).is_empty());
+        assert!(each(three, &[] as &[u32], || (), |(), item| *item).is_empty());
     }
 }

@@ -1,10 +1,14 @@
 //! The running Linux kernel, as the tools use it.
 
+use crate::keyring::words;
 use crate::place::Place;
-use modfs_depot::carry::Target;
+use modfs_depot::Reader;
+use modfs_depot::carry::{Failure, Inserted, Target};
 use modfs_linux::{Force, InsertError, Linux};
+use modfs_trust::{Keyring, Verdict};
 use rustix::io::Errno;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How modules are put into the running kernel.
 #[derive(Debug, Default)]
@@ -13,10 +17,8 @@ pub(crate) struct LinuxPlace {
     pub(crate) force: Force,
     /// Also what is in use, where the kernel lets that happen.
     pub(crate) force_removal: bool,
-    /// That a module is loaded already is an error.
-    pub(crate) first_time: bool,
-    /// That a module finds no device of its own is none.
-    pub(crate) may_be_absent: bool,
+    /// Only what is signed by one of these.
+    pub(crate) trusted: Option<Arc<Keyring>>,
 }
 
 /// What an errno of loading means, in the words of kmod's insmod.
@@ -73,58 +75,74 @@ impl Target for LinuxPlace {
         self.linux.is_live(module)
     }
 
+    fn works(&self, module: &str) -> bool {
+        self.linux.is_live(module)
+    }
+
     fn insert(
         &self,
         file: &Path,
         module: &str,
         parameters: &[String],
         _autoclean: bool,
-    ) -> Result<bool, String> {
-        let done = self.linux.insert(file, &parameters.join(" "), self.force);
+    ) -> Result<Inserted, Failure> {
+        let done = self.load(file, &parameters.join(" "));
         let error = match done {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(Inserted::Now),
             // Somebody else was faster.
             Err(InsertError::Kernel {
                 errno: Errno::EXIST,
                 ..
-            }) if !self.first_time => return Ok(false),
-            Err(InsertError::Kernel {
-                errno: Errno::NODEV,
-                ..
-            }) if self.may_be_absent => return Ok(false),
+            }) => return Ok(Inserted::Already),
             Err(error) => error,
         };
-        let said = match &error {
-            InsertError::Kernel { errno, .. } => modprobe_error(*errno),
-            other => format!("{}: {other}", file.display()),
+        let (errno, said) = match &error {
+            InsertError::Kernel { errno, .. } => (errno.raw_os_error(), modprobe_error(*errno)),
+            other => (0, format!("{}: {other}", file.display())),
         };
-        Err(format!(
-            "could not insert '{module}': {said}{}",
-            reasons(&error)
-        ))
+        let why = format!("could not insert '{module}': {said}{}", reasons(&error));
+        Err(Failure { why, errno })
     }
 
     // In the words of kmod's modprobe; who holds it in a line of its own.
-    fn remove(&self, module: &str) -> Result<(), String> {
+    fn remove(&self, module: &str) -> Result<(), Failure> {
+        let busy = |more: &str| Failure {
+            why: format!("Module {module} is in use.{more}"),
+            errno: Errno::AGAIN.raw_os_error(),
+        };
         if self.linux.is_builtin(module) {
-            return Err(format!("Module {module} is builtin."));
+            return Err(format!("Module {module} is builtin.").into());
         }
         let holders = self.linux.holders(module);
         if !holders.is_empty() {
-            let holders = holders.join(" ");
-            return Err(format!(
-                "Module {module} is in use.\n  it is used by {holders}"
-            ));
+            return Err(busy(&format!("\n  it is used by {}", holders.join(" "))));
         }
         if self.linux.uses(module).unwrap_or(0) > 0 && !self.force_removal {
-            return Err(format!("Module {module} is in use."));
+            return Err(busy(""));
         }
         let removed = self.linux.remove(module, self.force_removal);
-        removed.map_err(|e| format!("could not remove '{module}': {}", io_text(&e)))
+        removed.map_err(|e| Failure {
+            why: format!("could not remove '{module}': {}", io_text(&e)),
+            errno: e.raw_os_error().unwrap_or(0),
+        })
     }
 }
 
 impl LinuxPlace {
+    /// Loads a file; where it has to be signed, the very bytes that were checked.
+    fn load(&self, file: &Path, parameters: &str) -> Result<(), InsertError> {
+        let Some(keyring) = &self.trusted else {
+            return self.linux.insert(file, parameters, self.force);
+        };
+        let mut reader = Reader::default();
+        let bytes = reader.read(file);
+        let bytes = bytes.map_err(|e| InsertError::File(e.to_string()))?;
+        match modfs_trust::verify(bytes, keyring) {
+            Verdict::Signed(_) => self.linux.insert_image(bytes, parameters),
+            verdict => Err(InsertError::File(words(&verdict))),
+        }
+    }
+
     /// As rmmod does, and in its words.
     pub(crate) fn rmmod(&self, module: &str) -> Result<(), String> {
         if self.linux.is_builtin(module) {
@@ -156,5 +174,10 @@ impl Place for LinuxPlace {
     fn uses(&self, module: &str) -> i64 {
         let holders = self.linux.holders(module).len() as i64;
         self.linux.uses(module).unwrap_or(0) - holders
+    }
+
+    // As kmod: what has no exit is not waited for.
+    fn is_busy(&self, failure: &Failure) -> bool {
+        failure.errno == Errno::AGAIN.raw_os_error()
     }
 }

@@ -5,9 +5,10 @@ use crate::linux::LinuxPlace;
 use crate::report::{Messages, print};
 use clap::Args;
 use modfs_depot::board::Board;
-use modfs_depot::carry::Carrier;
+use modfs_depot::carry::{Carrier, Failure};
 use modfs_depot::probe::{Action, Depot, Found, Step, Via};
 use modfs_depot::{Level, Report};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +43,7 @@ impl LoaderArgs {
     }
 }
 
-/// Loads modules; blacklist lines hold, and that a module finds no device of its own is no failure.
+/// Loads modules; blacklist lines hold.
 pub(crate) struct Loader<'a> {
     args: LoaderArgs,
     depot: &'a Depot,
@@ -50,27 +51,34 @@ pub(crate) struct Loader<'a> {
     carrier: Carrier<'a>,
     board: Board,
     place: LinuxPlace,
+    /// Of the kernel's answers, those that are no failure.
+    excused: &'static [Errno],
     failed: AtomicBool,
     /// What `-n` has printed.
     told: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(args: LoaderArgs, depot: &'a Depot, messages: &'a Messages) -> Loader<'a> {
+    /// `excused`: what the kernel may answer without that being a failure.
+    pub(crate) fn new(
+        args: LoaderArgs,
+        depot: &'a Depot,
+        messages: &'a Messages,
+        excused: &'static [Errno],
+    ) -> Loader<'a> {
         Loader {
+            excused,
             args,
             depot,
             messages,
             carrier: Carrier {
                 config: depot.config(),
                 autoclean: false,
+                first_time: false,
                 environment: Vec::new(),
             },
             board: Board::default(),
-            place: LinuxPlace {
-                may_be_absent: true,
-                ..LinuxPlace::default()
-            },
+            place: LinuxPlace::default(),
             failed: AtomicBool::new(false),
             told: Mutex::default(),
         }
@@ -82,7 +90,9 @@ impl<'a> Loader<'a> {
             true => NonZeroUsize::MIN,
             false => self.args.jobs.unwrap_or_else(jobs::processors),
         };
-        let known = jobs::each(threads, names, |name| self.one(name));
+        // What found no device before may find one now.
+        self.board.again();
+        let known = jobs::each(threads, names, || (), |(), name| self.one(name));
         let unknown = names.iter().zip(known).filter(|(_, known)| !known);
         unknown.map(|(name, _)| name).collect()
     }
@@ -104,18 +114,18 @@ impl<'a> Loader<'a> {
         let answer = match self.depot.find(name) {
             Ok(answer) => answer,
             Err(error) => {
-                self.fails(error.to_string());
+                self.fails(&error.to_string());
                 return true;
             }
         };
-        let done = answer.load(|found| self.module(found), |why| self.fails(why));
-        if let Err(why) = done {
-            self.fails(why);
+        let done = answer.load(|found| self.module(found), |failure| self.tell(&failure));
+        if let Err(failure) = done {
+            self.tell(&failure);
         }
         !answer.modules.is_empty()
     }
 
-    fn module(&self, found: &Found) -> Result<(), String> {
+    fn module(&self, found: &Found) -> Result<(), Failure> {
         if found.via == Via::Builtin {
             return Ok(());
         }
@@ -124,7 +134,8 @@ impl<'a> Loader<'a> {
             self.messages.report(Level::Info, &text);
             return Ok(());
         }
-        let steps = self.depot.plan(found).map_err(|e| e.to_string())?;
+        let plan = self.depot.plan(found);
+        let steps = plan.map_err(|e| e.to_string())?;
         let say = |step: &Step| match &step.action {
             Action::Insert(path) => print(format!("insmod {}\n", path.display())),
             Action::Run(command) => print(format!("install {command}\n")),
@@ -146,8 +157,20 @@ impl<'a> Loader<'a> {
             })
     }
 
-    pub(crate) fn fails(&self, why: String) {
+    fn tell(&self, failure: &Failure) {
+        let is_it = |errno: &Errno| errno.raw_os_error() == failure.errno;
+        let level = match failure.errno == Errno::NODEV.raw_os_error() {
+            true => Level::Info,
+            false => Level::Warning,
+        };
+        match self.excused.iter().any(is_it) {
+            true => self.messages.report(level, &failure.why),
+            false => self.fails(&failure.why),
+        }
+    }
+
+    fn fails(&self, why: &str) {
         self.failed.store(true, Ordering::Relaxed);
-        self.messages.report(Level::Error, &why);
+        self.messages.report(Level::Error, why);
     }
 }

@@ -3,7 +3,7 @@
 use crate::cmd_insmod::{self, InsmodArgs};
 use crate::cmd_rmmod;
 use crate::tree::{Tree, TreeArgs};
-use modfs_depot::carry::Target;
+use modfs_depot::carry::{Failure, Inserted, Target};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 const OTHERS_INIT: Duration = Duration::from_secs(2);
 
 /// A place where modules are loaded, and whose modules can be looked at.
-pub(crate) trait Place: Target + Sync {
+pub(crate) trait Place: Target + Send + Sync {
     /// The modules that use a module.
     fn holders(&self, module: &str) -> Vec<String>;
 
     /// How many use a module besides.
     fn uses(&self, module: &str) -> i64;
+
+    /// Whether a module stays only because it is in use.
+    fn is_busy(&self, failure: &Failure) -> bool;
 }
 
 /// A host's tree.
@@ -51,7 +54,7 @@ impl Target for TreePlace {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<bool, String> {
+    ) -> Result<Inserted, Failure> {
         let inserted = cmd_insmod::run(&InsmodArgs {
             tree: self.args.clone(),
             autoclean,
@@ -61,16 +64,13 @@ impl Target for TreePlace {
             ..InsmodArgs::default()
         });
         match inserted {
-            Ok(()) => Ok(true),
-            Err(why) => Err(match why.strip_prefix("insmod: ERROR: ") {
-                Some(why) => why.to_owned(),
-                None => why,
-            }),
+            Ok(()) => Ok(Inserted::Now),
+            Err(why) => Err(why.strip_prefix("insmod: ERROR: ").unwrap_or(&why).into()),
         }
     }
 
-    fn remove(&self, module: &str) -> Result<(), String> {
-        cmd_rmmod::remove(&self.tree, module)
+    fn remove(&self, module: &str) -> Result<(), Failure> {
+        Ok(cmd_rmmod::remove(&self.tree, module)?)
     }
 }
 
@@ -82,5 +82,9 @@ impl Place for TreePlace {
     fn uses(&self, module: &str) -> i64 {
         let count = self.tree.read(module, "usecount").unwrap_or_default();
         count.parse().unwrap_or(0)
+    }
+
+    fn is_busy(&self, failure: &Failure) -> bool {
+        failure.why.contains("is in use")
     }
 }

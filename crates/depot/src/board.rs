@@ -1,6 +1,6 @@
 //! Who inserts what, when several threads do.
 
-use crate::carry::Target;
+use crate::carry::{Failure, Target};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,7 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct Modules {
     /// `None`: somebody is about it.
-    outcomes: HashMap<String, Option<Result<(), String>>>,
+    outcomes: HashMap<String, Option<Result<(), Failure>>>,
     /// What has been inserted, in order.
     inserted: Vec<String>,
     /// What has to stay, since a plan that needs it was carried out.
@@ -28,12 +28,12 @@ struct Modules {
 pub(crate) struct Turn<'a> {
     board: &'a Board,
     module: String,
-    outcome: Result<(), String>,
+    outcome: Result<(), Failure>,
 }
 
 impl Turn<'_> {
     /// Tells the others how it ended.
-    pub(crate) fn ends(mut self, outcome: &Result<(), String>) {
+    pub(crate) fn ends(mut self, outcome: &Result<(), Failure>) {
         self.outcome.clone_from(outcome);
     }
 
@@ -59,7 +59,7 @@ impl Board {
 
     /// Waits until nobody is about a module; then gives the turn to whoever is the first, and to
     /// the others how it ended.
-    pub(crate) fn turn(&self, module: &str) -> Result<Turn<'_>, Result<(), String>> {
+    pub(crate) fn turn(&self, module: &str) -> Result<Turn<'_>, Result<(), Failure>> {
         let mut modules = self.lock();
         loop {
             match modules.outcomes.get(module) {
@@ -76,13 +76,18 @@ impl Board {
             board: self,
             module: module.to_owned(),
             // Of somebody who panicked.
-            outcome: Err(format!("inserting {module} was given up")),
+            outcome: Err(format!("inserting {module} was given up").into()),
         })
     }
 
     /// Notes the modules of a plan that was carried out.
     pub(crate) fn wants<'a>(&self, modules: impl Iterator<Item = &'a str>) {
         self.lock().wanted.extend(modules.map(str::to_owned));
+    }
+
+    /// Lets everything be tried again, such as what found no device before there was one.
+    pub fn again(&self) {
+        self.lock().outcomes.clear();
     }
 
     /// Removes what was inserted only for plans that failed. To be called when all of them are
@@ -100,7 +105,7 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::carry::Carrier;
+    use crate::carry::{Carrier, Inserted};
     use crate::config::Config;
     use crate::probe::{Action, Reason, Step};
     use std::path::Path;
@@ -121,19 +126,25 @@ mod tests {
             self.loaded.lock().unwrap().iter().any(|one| one == module)
         }
 
-        fn insert(&self, _: &Path, module: &str, _: &[String], _: bool) -> Result<bool, String> {
+        fn insert(
+            &self,
+            _: &Path,
+            module: &str,
+            _: &[String],
+            _: bool,
+        ) -> Result<Inserted, Failure> {
             let now = self.at_once.fetch_add(1, Ordering::Relaxed) + 1;
             self.most.fetch_max(now, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(20));
             self.at_once.fetch_sub(1, Ordering::Relaxed);
             if module == "bad" || self.is_loaded(module) {
-                return Err(format!("{module} is refused"));
+                return Err(format!("{module} is refused").into());
             }
             self.loaded.lock().unwrap().push(module.into());
-            Ok(true)
+            Ok(Inserted::Now)
         }
 
-        fn remove(&self, module: &str) -> Result<(), String> {
+        fn remove(&self, module: &str) -> Result<(), Failure> {
             self.loaded.lock().unwrap().retain(|one| one != module);
             Ok(())
         }
@@ -158,6 +169,7 @@ mod tests {
         let carrier = Carrier {
             config: &config,
             autoclean: false,
+            first_time: false,
             environment: Vec::new(),
         };
         let (target, board) = (Slow::default(), Board::default());
@@ -168,7 +180,7 @@ mod tests {
             &["base", "own", "d"],
             &["alone", "bad"],
         ];
-        let outcomes: Vec<Result<(), String>> = thread::scope(|scope| {
+        let outcomes: Vec<Result<(), Failure>> = thread::scope(|scope| {
             let one = |names| {
                 let (carrier, target, board) = (&carrier, &target, &board);
                 scope.spawn(move || carrier.insert_with(board, &plan(names), target, |_| {}))
@@ -176,7 +188,7 @@ mod tests {
             let threads: Vec<_> = names.into_iter().map(one).collect();
             threads.into_iter().map(|t| t.join().unwrap()).collect()
         });
-        let refused = || Err("bad is refused".to_owned());
+        let refused = || Err("bad is refused".into());
         assert_eq!(outcomes, [Ok(()), Ok(()), refused(), Ok(()), refused()]);
         assert!(target.most.load(Ordering::Relaxed) > 1);
         let loaded = |target: &Slow| {
@@ -187,6 +199,10 @@ mod tests {
             loaded
         };
         assert_eq!(loaded(&target), ["a", "alone", "b", "base", "d", "own"]);
+        // They are not tried again, unless that is wanted.
+        assert!(board.turn("bad").is_err_and(|outcome| outcome.is_err()));
+        board.again();
+        assert!(board.turn("bad").is_ok());
         // What only failures wanted goes.
         board.undo(&target);
         assert_eq!(loaded(&target), ["a", "b", "base", "d", "own"]);

@@ -2,10 +2,38 @@
 
 use crate::board::{Board, Turn};
 use crate::config::Config;
-use crate::probe::{Action, Step};
+use crate::probe::{Action, Reason, Step};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Failure {
+    /// For people.
+    pub why: String,
+    /// What a kernel said; 0: it was none.
+    pub errno: i32,
+}
+
+impl<S: Into<String>> From<S> for Failure {
+    fn from(why: S) -> Failure {
+        Failure {
+            why: why.into(),
+            errno: 0,
+        }
+    }
+}
+
+/// What came of inserting a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It was inserted.
+    Now,
+    /// It was there already, by somebody else.
+    Already,
+}
 
 /// Where modules are inserted.
 pub trait Target {
@@ -22,7 +50,7 @@ pub trait Target {
         self.is_loaded(module)
     }
 
-    /// Inserts a module; `false`: it was there already, by somebody else.
+    /// Inserts a module.
     ///
     /// # Errors
     /// Why not, for people; then nothing is left of it.
@@ -32,13 +60,13 @@ pub trait Target {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<bool, String>;
+    ) -> Result<Inserted, Failure>;
 
-    /// Removes a module that was inserted for one that could not be.
+    /// Removes a module.
     ///
     /// # Errors
     /// Why it stays.
-    fn remove(&self, module: &str) -> Result<(), String>;
+    fn remove(&self, module: &str) -> Result<(), Failure>;
 }
 
 /// Carries steps out.
@@ -48,6 +76,8 @@ pub struct Carrier<'a> {
     pub config: &'a Config,
     /// The modules may be unloaded again once they are not used.
     pub autoclean: bool,
+    /// That what was asked for is there already is a failure.
+    pub first_time: bool,
     /// For the environment of commands.
     pub environment: Vec<(OsString, OsString)>,
 }
@@ -68,7 +98,7 @@ impl Carrier<'_> {
         steps: &[Step],
         target: &dyn Target,
         before: impl FnMut(&Step),
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let board = Board::default();
         let done = self.insert_with(&board, steps, target, before);
         board.undo(target);
@@ -86,7 +116,7 @@ impl Carrier<'_> {
         steps: &[Step],
         target: &dyn Target,
         mut before: impl FnMut(&Step),
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         let mut names = Vec::with_capacity(steps.len());
         for step in steps {
             let (module, parameters) = own_name(step);
@@ -103,7 +133,7 @@ impl Carrier<'_> {
                 },
             };
             match done {
-                Err(why) if step.required => return Err(why),
+                Err(failure) if step.required => return Err(failure),
                 _ => names.push(module),
             }
         }
@@ -118,24 +148,28 @@ impl Carrier<'_> {
         parameters: &[String],
         target: &dyn Target,
         turn: &Turn<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         for command in &step.before {
             self.shell(command, step)?;
         }
         match &step.action {
             Action::Insert(path) => {
                 let autoclean = self.autoclean && !self.config.keeps(&step.module);
+                let first = self.first_time && step.reason == Reason::Asked;
                 match target.insert(path, module, parameters, autoclean) {
-                    Ok(true) => turn.inserted(),
-                    Ok(false) => {}
+                    Ok(Inserted::Now) => turn.inserted(),
+                    Ok(Inserted::Already) if first => return Err(is_there(module)),
+                    Ok(Inserted::Already) => {}
                     // Somebody else was faster.
-                    Err(_) if target.is_loaded(module) && target.works(module) => {}
-                    Err(why) => return Err(why),
+                    Err(_) if !first && target.is_loaded(module) && target.works(module) => {}
+                    Err(failure) => return Err(failure),
                 }
             }
             Action::Run(command) => self.shell(command, step)?,
             Action::Builtin | Action::Null => {}
-            Action::Nothing => return Err(format!("there is no file of module {}", step.module)),
+            Action::Nothing => {
+                return Err(format!("there is no file of module {}", step.module).into());
+            }
         }
         for command in &step.after {
             self.shell(command, step)?;
@@ -147,14 +181,15 @@ impl Carrier<'_> {
     ///
     /// # Errors
     /// It failed; or it is one that, by modprobe, runs itself.
-    pub fn shell(&self, command: &str, step: &Step) -> Result<(), String> {
+    pub fn shell(&self, command: &str, step: &Step) -> Result<(), Failure> {
         let depth = std::env::var(DEPTH).ok().and_then(|text| text.parse().ok());
         let depth: u32 = depth.unwrap_or(0) + 1;
         if depth > DEEPEST {
             return Err(format!(
                 "the command for {} calls modprobe for itself again: give it -i ({command})",
                 step.module
-            ));
+            )
+            .into());
         }
         let command = command.replace("$CMDLINE_OPTS", &step.options);
         let mut shell = Command::new("/bin/sh");
@@ -173,9 +208,15 @@ impl Carrier<'_> {
             false => Err(format!(
                 "the command for {} failed ({status}): {command}",
                 step.module
-            )),
+            )
+            .into()),
         }
     }
+}
+
+/// In the words of kmod's modprobe.
+pub fn is_there(module: &str) -> Failure {
+    format!("could not insert '{module}': Module already in kernel").into()
 }
 
 /// The name that a module is to have, and its parameters: what is configured can say `-o NAME`, and
@@ -208,7 +249,6 @@ fn words(options: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::Reason;
     use std::cell::RefCell;
 
     fn step(module: &str, required: bool) -> Step {
@@ -232,7 +272,13 @@ mod tests {
             self.0.borrow().iter().any(|loaded| loaded == module)
         }
 
-        fn insert(&self, _: &Path, name: &str, given: &[String], _: bool) -> Result<bool, String> {
+        fn insert(
+            &self,
+            _: &Path,
+            name: &str,
+            given: &[String],
+            _: bool,
+        ) -> Result<Inserted, Failure> {
             if name == "bad" {
                 return Err("bad".into());
             }
@@ -242,22 +288,23 @@ mod tests {
                 format!("{name} {}", given.join("|"))
             };
             self.0.borrow_mut().push(name);
-            Ok(true)
+            Ok(Inserted::Now)
         }
 
-        fn remove(&self, module: &str) -> Result<(), String> {
+        fn remove(&self, module: &str) -> Result<(), Failure> {
             self.0.borrow_mut().retain(|loaded| loaded != module);
             Ok(())
         }
     }
 
-    fn carried(steps: &[Step], there: &[&str]) -> (Result<(), String>, Vec<String>) {
+    fn carried(steps: &[Step], there: &[&str]) -> (Result<(), Failure>, Vec<String>) {
         let target = Loaded(RefCell::new(
             there.iter().map(|m| (*m).to_owned()).collect(),
         ));
         let carrier = Carrier {
             config: &Config::default(),
             autoclean: false,
+            first_time: false,
             environment: Vec::new(),
         };
         let done = carrier.insert(steps, &target, |_| {});

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, Shared};
 use modfs_core::{InitArgs, Refusal, State};
-use modfs_depot::carry::{Carrier, Target};
+use modfs_depot::carry::{Carrier, Failure, Inserted, Target};
 use modfs_depot::config::{Config, Surroundings};
 use modfs_depot::probe::{Depot, Found, Via};
 use modfs_depot::{Level, Reader};
@@ -109,9 +109,11 @@ fn load_one(depot: &Depot, found: &Found, into: &Into) -> Result<(), String> {
     let carrier = Carrier {
         config,
         autoclean: true,
+        first_time: false,
         environment: into.environment(),
     };
-    carrier.insert(&steps, into, |_| {})
+    let done = carrier.insert(&steps, into, |_| {});
+    done.map_err(|failure| failure.why)
 }
 
 impl Into {
@@ -181,10 +183,10 @@ impl Target for Into {
         module: &str,
         parameters: &[String],
         autoclean: bool,
-    ) -> Result<bool, String> {
+    ) -> Result<Inserted, Failure> {
         let _turn = self.turn(module);
         if self.works(module) {
-            return Ok(false);
+            return Ok(Inserted::Already);
         }
         let mut reader = Reader::default();
         let object = reader.read(file);
@@ -204,14 +206,15 @@ impl Target for Into {
                     .insert(module, object, &args)
             }
         };
-        inserted.map_err(refused).map(|()| true)
+        inserted.map_err(refused)?;
+        Ok(Inserted::Now)
     }
 
-    fn remove(&self, module: &str) -> Result<(), String> {
+    fn remove(&self, module: &str) -> Result<(), Failure> {
         let removed = match &self.tree {
             Some(tree) => tree.upgrade().ok_or(ENDED)?.take_out(module),
             None => Host::of(self.host.upgrade().ok_or(ENDED)?).unload(module),
         };
-        removed.map_err(|refusal| refusal.to_string())
+        removed.map_err(|refusal| refusal.to_string().into())
     }
 }

@@ -4,7 +4,7 @@ use super::{ModprobeArgs, show};
 use crate::place::Place;
 use crate::report::print;
 use modfs_depot::board::Board;
-use modfs_depot::carry::{Carrier, own_name};
+use modfs_depot::carry::{Carrier, is_there, own_name};
 use modfs_depot::config::When;
 use modfs_depot::probe::{Depot, Found, Reason, Step};
 use std::time::{Duration, Instant};
@@ -39,8 +39,14 @@ impl Work<'_> {
         Carrier {
             config: self.depot.config(),
             autoclean: self.args.autoclean,
+            first_time: self.args.first_time,
             environment: vec![("MODPROBE_OPTIONS".into(), self.options().into())],
         }
+    }
+
+    fn shell(&self, command: &str, step: &Step) -> Result<(), String> {
+        let done = self.carrier().shell(command, step);
+        done.map_err(|failure| failure.why)
     }
 
     /// Does the steps.
@@ -48,10 +54,7 @@ impl Work<'_> {
         let args = self.args;
         let own = steps.iter().find(|step| step.module == found.name);
         if args.first_time && own.is_some_and(|step| self.place.is_loaded(&own_name(step).0)) {
-            return Err(format!(
-                "could not insert '{}': Module already in kernel",
-                found.name
-            ));
+            return Err(is_there(&found.name).why);
         }
         if self.dry {
             let missing = steps
@@ -62,10 +65,11 @@ impl Work<'_> {
         }
         let (carrier, target) = (self.carrier(), self.place);
         let say = |step: &Step| self.say(show::lines(step));
-        match self.board {
+        let done = match self.board {
             Some(board) => carrier.insert_with(board, steps, target, say),
             None => carrier.insert(steps, target, say),
-        }
+        };
+        done.map_err(|failure| failure.why)
     }
 
     /// `MODPROBE_OPTIONS` for commands.
@@ -98,7 +102,7 @@ impl Work<'_> {
             self.say(format!("remove {command}\n"));
             return match self.dry {
                 true => Ok(()),
-                false => self.carrier().shell(command, step),
+                false => self.shell(command, step),
             };
         }
         if !self.place.is_loaded(name) {
@@ -117,7 +121,7 @@ impl Work<'_> {
         let run = |commands: Vec<String>| -> Result<(), String> {
             for command in commands {
                 match step {
-                    Some(step) if !self.dry => self.carrier().shell(&command, step)?,
+                    Some(step) if !self.dry => self.shell(&command, step)?,
                     _ => {}
                 }
             }
@@ -181,14 +185,14 @@ impl Work<'_> {
         let deadline = self.args.wait.map(|wait| Instant::now() + wait);
         let mut pause = Duration::from_millis(1);
         loop {
-            let why = match self.place.remove(name) {
+            let failure = match self.place.remove(name) {
                 Ok(()) => return Ok(()),
-                Err(why) => why,
+                Err(failure) => failure,
             };
             let left = deadline.and_then(|at| at.checked_duration_since(Instant::now()));
-            match left.filter(|left| !left.is_zero() && why.contains("is in use")) {
+            match left.filter(|left| !left.is_zero() && self.place.is_busy(&failure)) {
                 Some(left) => std::thread::sleep(pause.min(left)),
-                None => return Err(why),
+                None => return Err(failure.why),
             }
             pause = (pause * 2).min(Duration::from_millis(500));
         }

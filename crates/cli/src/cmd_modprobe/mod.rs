@@ -9,13 +9,14 @@ use crate::report::{Messages, print, print_json};
 use crate::tree::{Tree, TreeArgs};
 use clap::Args;
 use modfs_depot::board::Board;
+use modfs_depot::config::Origin;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
 use modfs_linux::Force;
 use modfs_trust::Keyring;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 mod carry;
@@ -65,7 +66,7 @@ pub(crate) struct ModprobeArgs {
     /// Load although the version differs; a host's tree refuses it
     #[arg(long)]
     force_vermagic: bool,
-    /// Load nothing unless each file is signed by a key that is trusted
+    /// Load nothing unless all that would be loaded is signed by a key that is trusted
     #[arg(long)]
     require_signed: bool,
     #[command(flatten)]
@@ -189,6 +190,9 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         print(show::config(&depot)?);
         return Ok(());
     }
+    if args.require_signed && (args.force || args.force_modversion || args.force_vermagic) {
+        return Err(args.failure("--require-signed and --force exclude each other"));
+    }
     if args.keyring.is_given() && !args.require_signed {
         return Err(args.failure("--cert and --kernel are for --require-signed"));
     }
@@ -200,7 +204,9 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         false => (std::slice::from_ref(first), parameters),
     };
     let keyring = match args.require_signed && !args.removes() {
-        true => Some(signed::keyring(args).map_err(|why| args.failure(&why))?),
+        true => Some(Arc::new(
+            signed::keyring(args).map_err(|why| args.failure(&why))?,
+        )),
         false => None,
     };
     let board = (args.jobs.get() > 1 && args.loads()).then(Board::default);
@@ -210,10 +216,14 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         messages: report,
         board: board.as_ref(),
         keyring,
+        place: OnceLock::new(),
         told: Mutex::default(),
     };
+    session
+        .require_signed(names)
+        .map_err(|why| args.failure(&why))?;
     let mut failed = match &board {
-        Some(board) => session.at_once(names, board)?,
+        Some(board) => session.at_once(names, board),
         None => session.all(names, parameters),
     };
     if args.json {
@@ -236,7 +246,8 @@ struct Session<'a> {
     /// When several are loaded at once.
     board: Option<&'a Board>,
     /// Who has to have signed what is loaded.
-    keyring: Option<Keyring>,
+    keyring: Option<Arc<Keyring>>,
+    place: OnceLock<Result<Box<dyn Place>, String>>,
     /// The steps, for `--json`.
     told: Mutex<Vec<show::JsonStep>>,
 }
@@ -256,10 +267,32 @@ impl Session<'_> {
     }
 
     /// Loads the modules of all names, several at once; returns the failures.
-    fn at_once(&self, names: &[String], board: &Board) -> Result<Vec<String>, String> {
-        let outcomes = jobs::each(self.args.jobs, names, |name| self.one(name, &[]));
-        board.undo(&*self.place()?);
-        Ok(outcomes.into_iter().filter_map(Result::err).collect())
+    fn at_once(&self, names: &[String], board: &Board) -> Vec<String> {
+        let outcomes = jobs::each(self.args.jobs, names, || (), |(), name| self.one(name, &[]));
+        if let Ok(place) = self.place() {
+            board.undo(place);
+        }
+        outcomes.into_iter().filter_map(Result::err).collect()
+    }
+
+    /// Fails, before anything is loaded, unless all that would be is signed. What is wrong besides
+    /// is told when it is its turn.
+    fn require_signed(&self, names: &[String]) -> Result<(), String> {
+        let Some(keyring) = &self.keyring else {
+            return Ok(());
+        };
+        for name in names {
+            let answer = self.depot.find(name).unwrap_or_default();
+            for found in answer.modules {
+                if self.passes_over(&found).is_some() {
+                    continue;
+                }
+                if let Ok(steps) = self.steps(&found, &[]) {
+                    signed::require(keyring, &steps)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn told(&self) -> MutexGuard<'_, Vec<show::JsonStep>> {
@@ -299,28 +332,25 @@ impl Session<'_> {
         })
     }
 
-    fn one_found(&self, found: &Found, parameters: &[String]) -> Result<(), String> {
-        let (args, depot) = (self.args, self.depot);
+    /// Where a blacklist line keeps a module from being loaded; it keeps nobody from removing one.
+    fn passes_over(&self, found: &Found) -> Option<&Origin> {
         let by_name = match found.via {
             Via::Name | Via::Command(_) | Via::File(_) => true,
             Via::Builtin => found.aliases.is_empty(),
             _ => false,
         };
-        // It keeps nobody from removing a module.
-        if (!by_name || args.use_blacklist)
-            && !args.removes()
-            && let Some(origin) = depot.config().blacklisted(&found.name)
-        {
-            let text = format!("{} is blacklisted by {origin}", found.name);
-            self.messages.report(Level::Info, &text);
-            return Ok(());
-        }
-        let fail = |error: Error| args.failure(&error.to_string());
-        let steps = match args.removes() {
-            true => depot.plan_removal(found),
-            false => depot.plan(found),
+        let asked = (!by_name || self.args.use_blacklist) && !self.args.removes();
+        let config = self.depot.config();
+        config.blacklisted(&found.name).filter(|_| asked)
+    }
+
+    /// What is to be done with a module.
+    fn steps(&self, found: &Found, parameters: &[String]) -> Result<Vec<Step>, Error> {
+        let (args, depot) = (self.args, self.depot);
+        let mut steps = match args.removes() {
+            true => depot.plan_removal(found)?,
+            false => depot.plan(found)?,
         };
-        let mut steps = steps.map_err(fail)?;
         for step in &mut steps {
             if step.module != found.name {
                 add(&mut step.options, &[]);
@@ -328,17 +358,25 @@ impl Session<'_> {
             }
             add(&mut step.options, parameters);
             if args.ignore_install && matches!(step.action, Action::Run(_)) {
-                let path = depot.path(&step.module).map_err(|e| fail(e.into()))?;
-                step.action = match path {
+                step.action = match depot.path(&step.module)? {
                     Some(path) => Action::Insert(path),
-                    None if is_builtin(depot, found).map_err(fail)? => Action::Builtin,
+                    None if is_builtin(depot, found)? => Action::Builtin,
                     None => Action::Nothing,
                 };
             }
         }
-        if let Some(keyring) = &self.keyring {
-            signed::require(keyring, &steps).map_err(|why| args.failure(&why))?;
+        Ok(steps)
+    }
+
+    fn one_found(&self, found: &Found, parameters: &[String]) -> Result<(), String> {
+        let (args, depot) = (self.args, self.depot);
+        if let Some(origin) = self.passes_over(found) {
+            let text = format!("{} is blacklisted by {origin}", found.name);
+            self.messages.report(Level::Info, &text);
+            return Ok(());
         }
+        let fail = |error: Error| args.failure(&error.to_string());
+        let steps = self.steps(found, parameters).map_err(fail)?;
         if args.explain {
             print(show::explained(found, &steps));
             return Ok(());
@@ -359,11 +397,19 @@ impl Session<'_> {
     }
 
     /// Where modules are loaded.
-    fn place(&self) -> Result<Box<dyn Place>, String> {
+    fn place(&self) -> Result<&dyn Place, String> {
+        let place = self.place.get_or_init(|| self.new_place());
+        place.as_deref().map_err(Clone::clone)
+    }
+
+    fn new_place(&self) -> Result<Box<dyn Place>, String> {
         let args = self.args;
-        let forced = args.force || args.force_modversion || args.force_vermagic;
+        let force = Force {
+            modversion: args.force || args.force_modversion,
+            vermagic: args.force || args.force_vermagic,
+        };
         Ok(match args.tree.tree {
-            Some(_) if forced => {
+            Some(_) if force != Force::default() => {
                 return Err(
                     "a host's tree takes no module by force: build it for this host".into(),
                 );
@@ -373,12 +419,9 @@ impl Session<'_> {
                 args: args.tree.clone(),
             }),
             None => Box::new(LinuxPlace {
-                force: Force {
-                    modversion: args.force || args.force_modversion,
-                    vermagic: args.force || args.force_vermagic,
-                },
-                first_time: args.first_time,
+                force,
                 force_removal: args.force,
+                trusted: self.keyring.clone(),
                 ..LinuxPlace::default()
             }),
         })
@@ -394,11 +437,10 @@ impl Session<'_> {
             });
             return Ok(());
         }
-        let place = self.place()?;
         let work = carry::Work {
             args,
             depot,
-            place: &*place,
+            place: self.place()?,
             board: self.board,
             dry,
         };

@@ -16,9 +16,8 @@ pub(super) fn keyring(args: &ModprobeArgs) -> Result<Keyring, String> {
 
 /// Fails unless every file that is to be loaded is signed by a key of the keyring.
 ///
-/// Each is read again when it is loaded: who can write to it in between can load something else. Only
-/// the kernel's own check (`module.sig_enforce=1`) leaves no time for that. What install commands load
-/// by other means than modprobe is not seen here.
+/// Of what then goes to the running kernel the very bytes are checked again; a file for a host's
+/// tree is read anew. What install commands load by other means than modprobe is not seen here.
 pub(super) fn require(keyring: &Keyring, steps: &[Step]) -> Result<(), String> {
     let mut reader = Reader::default();
     for step in steps {
@@ -50,7 +49,11 @@ pub(super) fn options(args: &ModprobeArgs) -> String {
     for (option, file) in certificates.chain(kernel) {
         // The command may run elsewhere.
         let file = absolute(file).unwrap_or_else(|_| file.clone());
-        options += &format!(" {option} '{}'", file.display());
+        let quote = match file.to_string_lossy().contains('\'') {
+            true => '"',
+            false => '\'',
+        };
+        options += &format!(" {option} {quote}{}{quote}", file.display());
     }
     options
 }

@@ -4,9 +4,10 @@ use crate::configured::ConfiguredArgs;
 use crate::report::{Messages, print, print_json};
 use clap::Args;
 use modfs_depot::probe::{Action, Depot};
-use modfs_depot::{ModuleInfo, Reader};
+use modfs_depot::{ModuleInfo, Reader, glob};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `modfs closure`.
@@ -34,7 +35,7 @@ pub(crate) struct ClosureArgs {
 const PACKED: [&str; 3] = ["", ".zst", ".xz"];
 
 /// What modprobe and depmod read beside the modules.
-const INDEXES: [&str; 10] = [
+const INDEXES: [&str; 11] = [
     "modules.dep.bin",
     "modules.alias.bin",
     "modules.symbols.bin",
@@ -42,6 +43,7 @@ const INDEXES: [&str; 10] = [
     "modules.builtin.alias.bin",
     "modules.softdep",
     "modules.weakdep",
+    "modules.devname",
     "modules.order",
     "modules.builtin",
     "modules.builtin.modinfo",
@@ -77,11 +79,14 @@ pub(crate) fn run(args: &ClosureArgs) -> Result<(), String> {
         reader: Reader::default(),
         seen: HashSet::new(),
         needed: Vec::new(),
+        weak: VecDeque::new(),
     };
+    let failed = |why: String| format!("closure: ERROR: {why}");
     for name in &args.names {
-        closure
-            .name(name)
-            .map_err(|why| format!("closure: ERROR: {why}"))?;
+        closure.name(name, true).map_err(failed)?;
+    }
+    while let Some(name) = closure.weak.pop_front() {
+        closure.name(&name, false).map_err(failed)?;
     }
     closure.surroundings();
     if args.json {
@@ -125,6 +130,8 @@ struct Closure<'a> {
     reader: Reader,
     seen: HashSet<Needed>,
     needed: Vec<Needed>,
+    /// Modules that are taken along, and may be missing.
+    weak: VecDeque<String>,
 }
 
 impl Closure<'_> {
@@ -134,9 +141,10 @@ impl Closure<'_> {
         }
     }
 
-    fn name(&mut self, name: &str) -> Result<(), String> {
+    /// What a name stands for, with all that it needs. `wanted` is false for what may be missing.
+    fn name(&mut self, name: &str, wanted: bool) -> Result<(), String> {
         let answer = self.depot.find(name).map_err(|e| e.to_string())?;
-        if answer.modules.is_empty() {
+        if answer.modules.is_empty() && wanted {
             let directory = self.depot.directory().display();
             return Err(format!("Module {name} not found in directory {directory}"));
         }
@@ -197,6 +205,8 @@ impl Closure<'_> {
         self.add(needed);
         let info = ModuleInfo::of_file(path, &mut self.reader);
         let info = info.map_err(|e| format!("{}: {e}", path.display()))?;
+        let config = self.depot.config();
+        self.weak.extend(config.weakdeps(module).map(str::to_owned));
         for value in info.values("firmware") {
             let name = String::from_utf8_lossy(value).into_owned();
             self.firmware(&name, module);
@@ -204,25 +214,27 @@ impl Closure<'_> {
         Ok(())
     }
 
+    /// The files of a firmware's name, which can be a pattern. In the first directory that has some.
     fn firmware(&mut self, name: &str, module: &str) {
         // A name could lead out of the directories.
         let inside = !name.split('/').any(|part| part == "..");
         let places = self.firmware.iter().filter(|_| inside);
-        let files = places.flat_map(|place| {
-            let plain = place.join(name.trim_start_matches('/'));
-            PACKED.map(|ending| {
-                let mut file = plain.clone().into_os_string();
-                file.push(ending);
-                PathBuf::from(file)
-            })
-        });
-        let path = files.into_iter().find(|file| file.is_file());
-        self.add(Needed {
+        let found = places.map(|place| firmware_files(place, name));
+        let paths = found.into_iter().find(|paths| !paths.is_empty());
+        let needed = |path| Needed {
             kind: "firmware",
             name: name.to_owned(),
             path,
             of: Some(module.to_owned()),
-        });
+        };
+        match paths {
+            Some(paths) => {
+                for path in paths {
+                    self.add(needed(Some(path)));
+                }
+            }
+            None => self.add(needed(None)),
+        }
     }
 
     /// What modprobe reads to load them.
@@ -246,4 +258,42 @@ impl Closure<'_> {
             });
         }
     }
+}
+
+/// The files of a name or pattern below a directory, packed or not; sorted.
+fn firmware_files(place: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = vec![place.to_owned()];
+    let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
+    for (at, part) in parts.iter().enumerate() {
+        let is_last = at + 1 == parts.len();
+        let endings = if is_last { &PACKED[..] } else { &PACKED[..1] };
+        let below = found.iter().flat_map(|directory| {
+            let names = match part.contains(['*', '?', '[']) {
+                true => entries(directory, part, endings),
+                false => endings
+                    .iter()
+                    .map(|ending| format!("{part}{ending}"))
+                    .collect(),
+            };
+            names.into_iter().map(|name| directory.join(name))
+        });
+        found = below.filter(|path| path.exists()).collect();
+    }
+    found.retain(|path| path.is_file());
+    found
+}
+
+/// The names in a directory that match a pattern, but for their endings; sorted.
+fn entries(directory: &Path, pattern: &str, endings: &[&str]) -> Vec<String> {
+    let names = fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_it = |name: &String| {
+        let mut stems = endings
+            .iter()
+            .filter_map(|ending| name.strip_suffix(ending));
+        stems.any(|stem| glob::matches(pattern.as_bytes(), stem.as_bytes()))
+    };
+    let mut names: Vec<String> = names.filter(is_it).collect();
+    names.sort_unstable();
+    names
 }

@@ -1,6 +1,7 @@
-//! `insmod`: a file into a tree.
+//! `insmod`: a file into a tree, or into the running Linux.
 
 use crate::linux;
+use crate::report::{Messages, print};
 use crate::tree::{Refused, Tree, TreeArgs, check_name, module_name};
 use clap::Args;
 use modfs_core::Errno;
@@ -32,6 +33,12 @@ pub(crate) struct InsmodArgs {
     /// Load although the version differs; a host's tree refuses it
     #[arg(long)]
     pub(crate) force_vermagic: bool,
+    /// Write messages to the system's log
+    #[arg(short, long)]
+    pub(crate) syslog: bool,
+    /// Print what is done
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// The module
     pub(crate) file: PathBuf,
     /// Its parameters
@@ -51,9 +58,23 @@ const OTHERS_MAP: Duration = Duration::from_secs(5);
 
 /// Inserts the module: into the tree that is named, or else into the running Linux.
 pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
-    if args.tree.tree.is_some() {
-        return into_tree(args);
+    let messages = Messages {
+        tool: "insmod",
+        quiet: false,
+        verbose: args.verbose,
+        syslog: args.syslog,
+    };
+    if args.verbose {
+        print(format!("insmod {}\n", args.file.display()));
     }
+    let inserted = match args.tree.tree {
+        Some(_) => into_tree(args),
+        None => into_linux(args),
+    };
+    inserted.map_err(|text| messages.failure(text))
+}
+
+fn into_linux(args: &InsmodArgs) -> Result<(), String> {
     let file = args.file.display();
     if args.autoclean || args.name.is_some() {
         return Err(format!(

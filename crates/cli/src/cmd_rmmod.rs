@@ -1,4 +1,4 @@
-//! `rmmod`: modules out of a tree.
+//! `rmmod`: modules out of a tree, or out of the running Linux.
 
 use crate::linux::LinuxPlace;
 use crate::report::{Messages, print};
@@ -120,7 +120,7 @@ pub(crate) fn remove(tree: &Tree, module: &str) -> Result<(), String> {
     let mut complaint = None;
     if state != "unmapped" {
         // In a tree of Linux's modules one that others loaded has none.
-        let file = tree.file(module).map_err(|_| not_loaded())?;
+        let file = tree.mapped_file(module).map_err(|_| not_loaded())?;
         let file = file.unwrap_or_default();
         // What never ran, or has exited, is only to be unmapped.
         if !matches!(state.as_str(), "uninitialized" | "deleted") {

@@ -69,11 +69,11 @@ enum Command {
     New(cmd_build::NewArgs),
     /// Build C or Rust sources into a module
     Build(cmd_build::BuildArgs),
-    /// Insert a module into a tree
+    /// Insert a module into the running Linux, or into a tree
     Insmod(cmd_insmod::InsmodArgs),
-    /// Remove modules from a tree
+    /// Remove modules from the running Linux, or from a tree
     Rmmod(cmd_rmmod::RmmodArgs),
-    /// List the modules of a tree, or of the running Linux
+    /// List the modules of the running Linux, or of a tree
     Lsmod(cmd_lsmod::LsmodArgs),
     /// Insert modules with all that they need, or remove them
     Modprobe(cmd_modprobe::ModprobeArgs),

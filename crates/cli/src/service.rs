@@ -154,9 +154,11 @@ fn background(tool: &str) -> Result<(), String> {
     let failed = |what: &str, e: io::Error| format!("{tool}: {what}: {e}");
     let program = std::env::current_exe().map_err(|e| failed("cannot find this program", e))?;
     let mut command = Command::new(program);
+    // Behind the command's name: there may be a `--` further on.
     command
-        .args(std::env::args_os().skip(1))
+        .args(std::env::args_os().skip(1).take(1))
         .args(["--foreground", "--announce"])
+        .args(std::env::args_os().skip(2))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = command

@@ -183,23 +183,22 @@ impl Tree {
         Ok(names)
     }
 
-    /// The module file that is mapped, or else the only one.
-    pub(crate) fn file(&self, module: &str) -> io::Result<Option<String>> {
-        let mut files = Vec::new();
+    /// The module file that is mapped; `None`: the module is not one of a file here.
+    pub(crate) fn mapped_file(&self, module: &str) -> io::Result<Option<String>> {
+        let mut unreadable = None;
         for entry in fs::read_dir(self.dir(module))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if !modfs_tree::is_reserved(&name) {
-                files.push(name);
+            if modfs_tree::is_reserved(&name) {
+                continue;
+            }
+            match self.read(module, &name) {
+                Ok(state) if state == "unmapped" => {}
+                Ok(_) => return Ok(Some(name)),
+                // It may be that one.
+                Err(_) => unreadable = Some(name),
             }
         }
-        let mapped = files.iter().position(|file| {
-            self.read(module, file)
-                .is_ok_and(|state| state != "unmapped")
-        });
-        Ok(match mapped {
-            Some(at) => Some(files.swap_remove(at)),
-            None => files.pop(),
-        })
+        Ok(unreadable)
     }
 
     /// Whether something is mapped in a module's directory.

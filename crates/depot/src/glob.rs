@@ -2,7 +2,7 @@
 
 /// Whether a pattern matches all of a name: `*` any bytes, `?` one, `[…]` one of a set, `\` takes
 /// the next as it is.
-pub(crate) fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (pattern, name);
     // Where to go on when what follows the last `*` does not match.
     let mut again: Option<(&[u8], &[u8])> = None;

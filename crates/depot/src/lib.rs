@@ -17,7 +17,7 @@ mod facts;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
-mod glob;
+pub mod glob;
 pub mod index;
 mod info;
 mod kernel;

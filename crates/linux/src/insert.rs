@@ -69,13 +69,15 @@ impl Linux {
     ///
     /// # Errors
     /// [`InsertError`]; EEXIST: it is loaded. ENOEXEC: it is no module, or one for another kernel.
-    /// ENOENT: a symbol is missing. EKEYREJECTED: its signature is not accepted.
+    /// ENOENT: a symbol is missing. EINVAL, ERANGE: a parameter is wrong, or a symbol's checksum.
+    /// EKEYREJECTED: its signature is not accepted. EPERM: who asks may not, the kernel is locked
+    /// down, or its command line forbids the module. ENODEV, EBUSY and others: what its init says.
     pub fn insert(&self, file: &Path, parameters: &str, force: Force) -> Result<(), InsertError> {
         let parameters = c_string(parameters)?;
         // Not to wait for somebody who writes into a FIFO.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::open(file, flags, Mode::empty());
-        let mut opened = File::from(opened.map_err(|e| InsertError::Read(e.into()))?);
+        let opened = File::from(opened.map_err(|e| InsertError::Read(e.into()))?);
         let kind = opened.metadata().map_err(InsertError::Read)?;
         if kind.is_dir() {
             return Err(InsertError::Read(Errno::ISDIR.into()));
@@ -88,38 +90,38 @@ impl Linux {
         let length = read.map_err(|e| InsertError::Read(e.into()))?;
         let container = Container::of(&head[..length]);
         let by_kernel = self.unpacks().is_some_and(|name| name == container.name());
-        let mut kmsg = Kmsg::from_now();
-        let mut bytes = Vec::new();
-        let mut unpacker = Unpacker::new();
-        let done = if container == Container::Plain || by_kernel {
-            let packed = match container {
-                Container::Plain => 0,
-                _ => COMPRESSED_FILE,
-            };
-            rustix::system::finit_module(&opened, &parameters, force.flags() | packed)
-        } else {
-            Err(Errno::NOSYS)
+        let packed = container != Container::Plain;
+        let unpacked = || {
+            let mut bytes = Vec::new();
+            (&opened)
+                .read_to_end(&mut bytes)
+                .map_err(|e| e.to_string())?;
+            let mut unpacker = Unpacker::new();
+            let image = unpacker.unpack(&bytes).map_err(|e| e.to_string())?;
+            Ok::<_, String>(image.to_vec())
         };
-        let errno = match done {
+        if packed && !by_kernel {
+            if force != Force::default() {
+                let name = container.name();
+                let why =
+                    format!("this kernel does not unpack {name}: to force it, unpack it first");
+                return Err(InsertError::File(why));
+            }
+            let image = unpacked().map_err(InsertError::File)?;
+            return self.start(&image, &parameters, Kmsg::from_now());
+        }
+        let kmsg = Kmsg::from_now();
+        let flags = force.flags() | if packed { COMPRESSED_FILE } else { 0 };
+        let errno = match rustix::system::finit_module(&opened, &parameters, flags) {
             Ok(()) => return Ok(()),
             Err(errno) => errno,
         };
-        if !why::can_tell(errno) {
-            return Err(InsertError::Kernel {
-                errno,
-                log: kmsg.lines(),
-                why: Vec::new(),
-            });
+        // As before Linux 3.8.
+        if errno == Errno::NOSYS && force == Force::default() {
+            let image = unpacked().map_err(InsertError::File)?;
+            return self.start(&image, &parameters, kmsg);
         }
-        // For what follows the file is wanted, whole and unpacked.
-        opened.read_to_end(&mut bytes).map_err(InsertError::Read)?;
-        let unpacked = unpacker.unpack(&bytes);
-        let image = unpacked.map_err(|e| InsertError::File(e.to_string()))?;
-        match errno {
-            // As before Linux 3.8, or a container that it does not know.
-            Errno::NOSYS if force == Force::default() => self.start(image, &parameters, kmsg),
-            errno => Err(self.refused(errno, image, kmsg)),
-        }
+        Err(self.refused(errno, unpacked, kmsg))
     }
 
     /// Loads an unpacked module from memory (`init_module(2)`), with parameters as for
@@ -133,12 +135,25 @@ impl Linux {
 
     fn start(&self, image: &[u8], parameters: &CStr, kmsg: Kmsg) -> Result<(), InsertError> {
         let done = rustix::system::init_module(image, parameters);
-        done.map_err(|errno| self.refused(errno, image, kmsg))
+        done.map_err(|errno| self.refused(errno, || Ok(image.to_vec()), kmsg))
     }
 
-    fn refused(&self, errno: Errno, image: &[u8], mut kmsg: Kmsg) -> InsertError {
-        let log = kmsg.lines();
-        let why = why::refused(self, errno, &log, image);
+    fn refused(
+        &self,
+        errno: Errno,
+        image: impl FnOnce() -> Result<Vec<u8>, String>,
+        mut kmsg: Kmsg,
+    ) -> InsertError {
+        let mut log = kmsg.lines();
+        // That it is there already, or that its device is not, has nothing to do with the file.
+        let why = match errno {
+            Errno::EXIST | Errno::NODEV => Vec::new(),
+            _ => match image() {
+                Ok(image) => why::refused(self, errno, &mut log, &image),
+                Err(unreadable) => vec![unreadable],
+            },
+        };
+        log.truncate(why::MOST);
         InsertError::Kernel { errno, log, why }
     }
 }

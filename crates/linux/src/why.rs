@@ -7,20 +7,28 @@ use modfs_depot::probe::Depot;
 use modfs_object::ModuleFile;
 use rustix::io::Errno;
 
-/// More names than this help nobody.
-const MOST: usize = 16;
+/// More lines than this help nobody.
+pub(crate) const MOST: usize = 16;
 
-/// Whether something can be said of a module besides an errno.
-pub(crate) fn can_tell(errno: Errno) -> bool {
-    // That it is there already, or that its device is not, has nothing to do with the file.
-    !matches!(errno, Errno::EXIST | Errno::NODEV)
-}
-
-pub(crate) fn refused(linux: &Linux, errno: Errno, log: &[String], image: &[u8]) -> Vec<String> {
+/// What can be seen of a module. Of the log only the lines about the module are kept, if there are
+/// any: others may have been loading at the same time.
+pub(crate) fn refused(
+    linux: &Linux,
+    errno: Errno,
+    log: &mut Vec<String>,
+    image: &[u8],
+) -> Vec<String> {
     let module = match ModuleFile::parse(image) {
         Ok(module) => module,
         Err(error) => return vec![error.to_string()],
     };
+    let name = module.modinfo().find(|(tag, _)| *tag == b"name");
+    if let Some((_, name)) = name {
+        let begin = format!("{}:", String::from_utf8_lossy(name));
+        if log.iter().any(|line| line.starts_with(&begin)) {
+            log.retain(|line| line.starts_with(&begin));
+        }
+    }
     let mut reasons = Vec::new();
     if errno == Errno::NOEXEC {
         reasons.extend(vermagic::differs(linux, &module));

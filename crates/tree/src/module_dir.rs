@@ -11,7 +11,8 @@
 //! # Directories that come by themselves
 //!
 //! Where others load modules too (`Kernel::loaded`), one of theirs gets a directory without a
-//! module file, and that goes with the module; unless somebody has put a file into it.
+//! module file, and that goes with the module; unless somebody has put a file into it. It goes also
+//! while an `exit` in it is under way, whose write tells the outcome all the same.
 //!
 //! A directory can be removed when no command is under way in it and nothing of its name is
 //! mapped; both are tested and the directory is retired in one step, under its lock.

@@ -2,6 +2,7 @@
 
 use modfs_object::{Container, Unpacker};
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// What an image is when it is unpacked; one that is not packed is borrowed.
 ///
@@ -84,8 +85,6 @@ fn lz4(mut blocks: &[u8]) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
-/// So many places where a list could begin are looked at; a real kernel has few.
-const PLACES: usize = 10_000;
 /// No list is longer.
 const LIST: usize = 1 << 20;
 /// So far behind the list its length may be: there can be room for one more certificate in between
@@ -93,55 +92,145 @@ const LIST: usize = 1 << 20;
 const BEHIND: usize = 16 << 10;
 /// How the symbols are aligned, on all machines.
 const ALIGNED: usize = 8;
+/// More than from where a certificate begins to the first word behind it.
+const WINDOW: usize = 128 << 10;
+/// The kernel's own certificate can have those of its issuers with it, but not more.
+const OWN: usize = 8;
 
 /// The certificates of `system_certificate_list`; `None` when there is none.
 ///
 /// Symbols are stripped from what is booted, so the list is found by what it is
 /// (certs/system_certificates.S): certificates one after the other, and then, as numbers, the length of
 /// all and of the first, which is the one that the kernel's own modules are signed with. Other
-/// certificates in the image, those that are revoked or are for something else, look different.
-/// Before Linux 5.13 there is only the first number.
+/// certificates in the image, those that are for something else, look different.
+///
+/// Before Linux 5.13 there is only the first number. From then on that is how the list of those that are
+/// revoked looks (certs/revocation_certificates.S), so one number is enough only where there is no such
+/// list, and when it is clear which one is meant.
 pub(crate) fn certificates(image: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut only_one = None;
-    let places = (0..image.len()).step_by(ALIGNED);
-    for at in places
-        .filter(|at| is_certificate(&image[*at..]))
-        .take(PLACES)
-    {
-        let (list, end) = list(image, at);
-        let Some(first) = list.first().map(|first| first.len()) else {
-            continue;
+    let mut found = None;
+    let (mut only_one, mut several) = (None::<Range<usize>>, false);
+    each_run(image, |run, word| {
+        // Behind the list there are zeros: the room for one more, which belongs to the list when it is
+        // used.
+        let zeros = word.checked_sub(run.end);
+        let Some(zeros) = zeros.filter(|zeros| *zeros <= BEHIND && run.len() <= LIST) else {
+            return;
         };
-        let sizes = end.next_multiple_of(ALIGNED);
-        for at in (sizes..sizes + BEHIND).step_by(ALIGNED) {
-            if number(image, at, list_len(&list)) {
-                if number(image, at + ALIGNED, first) {
-                    return Some(list);
-                }
-                only_one.get_or_insert(list);
-                break;
+        // Behind the room there is how much of it is used.
+        let behind = (zeros >= ALIGNED).then_some(word + ALIGNED);
+        for at in [Some(word), behind].into_iter().flatten() {
+            if !number(image, at, run.len()) {
+                continue;
+            }
+            let list = &image[run.clone()];
+            if own(list).any(|own| number(image, at + ALIGNED, own)) {
+                // What is found last is the first one in the image, and the longest.
+                found = Some(list);
+            } else {
+                // A shorter one with the same end is a part of this one.
+                several |= only_one.as_ref().is_some_and(|one| one.end != run.end);
+                only_one = Some(run.clone());
+            }
+        }
+    });
+    let list = found.or_else(|| {
+        let one = only_one.filter(|_| !several)?;
+        nothing_revoked(image).then(|| &image[one])
+    })?;
+    Some(split(list).collect())
+}
+
+/// All runs of certificates that begin where a symbol can be, the last first; and where the first word
+/// that is not zero begins behind each (0: there is none).
+///
+/// A run ends where the run ends that begins at its second certificate. So that each is known when it
+/// is asked for, this goes from the image's end to its beginning. It takes a time that is linear in the
+/// size, whatever the image is, and no run is missed because of what is before it.
+fn each_run(image: &[u8], mut each: impl FnMut(Range<usize>, usize)) {
+    // Only what is nearer than a window is asked for.
+    let mut runs = vec![(0, 0); WINDOW];
+    let mut words = vec![0; WINDOW / ALIGNED];
+    let mut word = 0;
+    for (index, bytes) in image.chunks(ALIGNED).enumerate().rev() {
+        let start = index * ALIGNED;
+        let zero = *bytes == [0; ALIGNED][..bytes.len()];
+        if !zero {
+            word = start;
+        }
+        words[index % (WINDOW / ALIGNED)] = word;
+        if zero {
+            continue;
+        }
+        for at in (start..start + bytes.len()).rev() {
+            let Some(next) = next(image, at) else {
+                continue;
+            };
+            let run = match self::next(image, next) {
+                Some(_) => runs[next % WINDOW],
+                None => (next, words[next.div_ceil(ALIGNED) % (WINDOW / ALIGNED)]),
+            };
+            runs[at % WINDOW] = run;
+            if at == start && is_certificate(&image[at..]) {
+                each(at..run.0, run.1);
             }
         }
     }
-    only_one
 }
 
-fn list_len(list: &[&[u8]]) -> usize {
-    list.iter().map(|certificate| certificate.len()).sum()
+/// Where the SEQUENCE ends that begins here; `None`: there is none, or it is cut off.
+fn next(image: &[u8], at: usize) -> Option<usize> {
+    let rest = image.get(at..)?;
+    let len = sequence(rest).filter(|len| *len <= rest.len())?;
+    Some(at + len)
 }
 
-/// The certificates from here on, and where the last ends.
-fn list(image: &[u8], start: usize) -> (Vec<&[u8]>, usize) {
-    let (mut list, mut at) = (Vec::new(), start);
-    while let Some(rest) = image.get(at..)
-        && let Some(len) = sequence(rest)
-        && let Some(certificate) = rest.get(..len)
-        && at + len - start <= LIST
-    {
-        list.push(certificate);
-        at += len;
-    }
-    (list, at)
+/// What of the list the kernel's own certificate can be: how long its beginnings are.
+fn own(list: &[u8]) -> impl Iterator<Item = usize> {
+    split(list).take(OWN).scan(0, |len, certificate| {
+        *len += certificate.len();
+        Some(*len)
+    })
+}
+
+/// The certificates of a list.
+fn split(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (certificate, rest) = list.split_at_checked(sequence(list)?)?;
+        list = rest;
+        Some(certificate)
+    })
+}
+
+/// Whether this is a kernel that has no list of certificates that are revoked: it is older than Linux
+/// 5.13, and its distributor added nothing that reads one.
+fn nothing_revoked(image: &[u8]) -> bool {
+    const VERSION: &[u8] = b"Linux version ";
+    const REVOCATIONS: &[u8] = b"Loading compiled-in revocation X.509 certificates";
+    let texts = places(image, VERSION).map(|at| &image[at + VERSION.len()..]);
+    // There is also the format that /proc/version is printed with.
+    let mut versions = texts
+        .filter(|text| text.first().is_some_and(u8::is_ascii_digit))
+        .map(version)
+        .peekable();
+    // An image that is of several versions, or of one that cannot be read, can have such a list.
+    versions.peek().is_some()
+        && versions.all(|version| version.is_some_and(|version| version < (5, 13)))
+        && places(image, REVOCATIONS).next().is_none()
+}
+
+fn places(image: &[u8], text: &[u8]) -> impl Iterator<Item = usize> {
+    let windows = image.windows(text.len()).enumerate();
+    windows.filter_map(move |(at, bytes)| (bytes == text).then_some(at))
+}
+
+/// The first two numbers of a version.
+fn version(text: &[u8]) -> Option<(u32, u32)> {
+    const ENOUGH: usize = 16;
+    let text = String::from_utf8_lossy(&text[..text.len().min(ENOUGH)]);
+    let (major, rest) = text.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 /// Whether a number is here: of 4 or 8 bytes, of either order.

@@ -117,7 +117,8 @@ impl Keyring {
     /// not in its image.
     ///
     /// # Errors
-    /// [`KeyringError::Unpack`], [`KeyringError::NoList`].
+    /// [`KeyringError::Unpack`]; [`KeyringError::NoList`], also when the only list may be the one of
+    /// certificates that are revoked.
     pub fn of_kernel(image: &[u8]) -> Result<Keyring, KeyringError> {
         let image = kernel::unpacked(image).map_err(KeyringError::Unpack)?;
         let list = kernel::certificates(&image).ok_or(KeyringError::NoList)?;

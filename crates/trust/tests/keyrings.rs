@@ -9,6 +9,9 @@ use common::{P256, P384, RSA, Signer};
 use modfs_trust::{Keyring, KeyringError};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 fn names(keyring: &Keyring) -> Vec<&str> {
     let certificates = keyring.certificates().iter();
@@ -136,6 +139,194 @@ fn the_list_of_a_kernel() {
     if let Ok(keyring) = of(&odd) {
         assert_eq!(keyring.certificates().len() + keyring.skipped(), 2);
     }
+}
+
+/// An image of a version; each part begins where a symbol can be.
+fn kernel(version: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut image = b"\x7fELF%s version %s (x@y) ".to_vec();
+    image.extend(version.as_bytes());
+    for part in parts {
+        image.resize(image.len().next_multiple_of(8), 0);
+        image.extend(*part);
+    }
+    image.resize(image.len() + 5000, 0);
+    image
+}
+
+fn certificates(signers: &[&Signer]) -> Vec<u8> {
+    let certificates = signers.iter().map(|signer| signer.read("cert.der"));
+    certificates.collect::<Vec<_>>().concat()
+}
+
+/// Certificates, and a list's numbers.
+fn list(certificates: &[u8], numbers: &[usize]) -> Vec<u8> {
+    let mut list = certificates.to_vec();
+    list.resize(list.len().next_multiple_of(8), 0);
+    list.extend(numbers.iter().flat_map(|n| (*n as u64).to_le_bytes()));
+    list
+}
+
+/// certs/system_certificates.S
+fn trusted(signers: &[&Signer]) -> Vec<u8> {
+    let first = signers[0].read("cert.der").len();
+    let all = certificates(signers);
+    list(&all, &[all.len(), first])
+}
+
+/// certs/revocation_certificates.S, and certs/system_certificates.S before Linux 5.13.
+fn with_one_number(signers: &[&Signer]) -> Vec<u8> {
+    let all = certificates(signers);
+    list(&all, &[all.len()])
+}
+
+#[track_caller]
+fn assert_no_list(image: &[u8]) {
+    let error = Keyring::of_kernel(image).unwrap_err();
+    assert!(matches!(error, KeyringError::NoList), "{error}");
+}
+
+#[test]
+fn what_is_revoked_is_not_trusted() {
+    // Of the same size, so that the numbers of one fit the other.
+    let (a, b) = (Signer::named(RSA, "a", "1"), Signer::named(RSA, "b", "2"));
+    assert_eq!(a.read("cert.der").len(), b.read("cert.der").len());
+    let small = Signer::named(P256, "c", "3");
+    for version in [
+        "Linux version 6.12.0",
+        "Linux version 5.13.0-rc1",
+        "Linux version 5.13",
+        "Linux version 10.0.1",
+        // What cannot be read is not old.
+        "Linux version 4",
+        "Linux version 5-1",
+        "Linux version 4.x",
+        "Linux version 99999999999.1",
+        "Linux version 4.99999999999",
+        "Linux version %s",
+        "",
+        // Nor what is of two versions.
+        "Linux version 5.4.0 Linux version 6.12.0",
+        "Linux version 6.12.0 Linux version 5.4.0",
+    ] {
+        for revoked in [&[&b][..], &[&b, &small], &[&small, &b]] {
+            assert_no_list(&kernel(version, &[&with_one_number(revoked)]));
+        }
+    }
+    for version in ["Linux version 6.12.0", "Linux version 5.4.0", ""] {
+        for (good, revoked) in [
+            (&[&a][..], &[&b][..]),
+            (&[&a], &[&small, &b]),
+            (&[&a], &[&b, &small]),
+            (&[&a, &small], &[&b]),
+            (&[&a, &small], &[&b, &small]),
+        ] {
+            let expected: &[&str] = if good.len() == 1 { &["a"] } else { &["a", "c"] };
+            let (good, revoked) = (trusted(good), with_one_number(revoked));
+            for parts in [[&good[..], &revoked], [&revoked, &good]] {
+                let keyring = Keyring::of_kernel(&kernel(version, &parts)).unwrap();
+                assert_eq!(names(&keyring), expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_list_of_an_old_kernel() {
+    let (a, b) = (Signer::named(P384, "a", "1"), Signer::named(RSA, "b", "2"));
+    let both = with_one_number(&[&a, &b]);
+    for version in ["5.12.19-generic", "5.4.0", "4.19.0", "3.16"] {
+        let version = format!("Linux version %s Linux version {version} (x@y)");
+        let keyring = Keyring::of_kernel(&kernel(&version, &[&both])).unwrap();
+        assert_eq!(names(&keyring), ["a", "b"]);
+        // Which one is meant is not known.
+        let (a, b) = (with_one_number(&[&a]), with_one_number(&[&b]));
+        assert_no_list(&kernel(&version, &[&a, &b]));
+        assert_no_list(&kernel(&version, &[&b, &a]));
+        // Its distributor took the list of those that are revoked from a newer one.
+        let message = b"\x015blacklist: Loading compiled-in revocation X.509 certificates\n";
+        assert_no_list(&kernel(&version, &[message, &both]));
+    }
+}
+
+#[test]
+fn lists_of_any_form() {
+    let (a, b) = (Signer::named(P384, "a", "1"), Signer::named(RSA, "b", "2"));
+    let of = |list: &[u8]| Keyring::of_kernel(&kernel("Linux version 6.12.0", &[list]));
+    let (first, all) = (certificates(&[&a]), certificates(&[&a, &b]));
+    // The kernel's own certificate comes with that of its issuer.
+    let issued = list(&all, &[all.len(), all.len()]);
+    assert_eq!(names(&of(&issued).unwrap()), ["a", "b"]);
+    // The second number has to be where a certificate ends.
+    assert_no_list(&kernel("", &[&list(&all, &[all.len(), first.len() + 1])]));
+    // There is room for one more, also when it is taken (scripts/insert-sys-cert.c).
+    let with_room = |certificates: &[u8], used: usize, room: usize| {
+        let mut list = certificates.to_vec();
+        list.resize(list.len() - used + room, 0);
+        list.resize(list.len().next_multiple_of(4), 0);
+        list.extend((used as u32).to_le_bytes());
+        self::list(&list, &[certificates.len(), first.len()])
+    };
+    for room in 4096..4104 {
+        let list = with_room(&first, 0, room);
+        assert_eq!(names(&of(&list).unwrap()), ["a"]);
+        let list = with_room(&all, all.len() - first.len(), room);
+        assert_eq!(names(&of(&list).unwrap()), ["a", "b"]);
+    }
+    assert_no_list(&kernel("", &[&with_room(&first, 0, 17 << 10)]));
+    // It is not zeros that are between the list and the numbers: they belong to another.
+    let numbers = [all.len(), first.len()];
+    let other = [&list(&all, &[7; 10])[..], &list(&[], &numbers)].concat();
+    assert_no_list(&kernel("", &[&other]));
+}
+
+/// What looks like a certificate, and is not.
+fn fake() -> [u8; 136] {
+    let mut fake = [0; 136];
+    fake[..11].copy_from_slice(&[0x30, 0x81, 133, 0x30, 0x81, 130, 0xa0, 3, 2, 1, 2]);
+    fake
+}
+
+/// Images that are made to take long are searched in a time that is linear in their size, and the list
+/// in them is found.
+#[test]
+fn hostile_images() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const SIZE: usize = 4 << 20;
+    let a = Signer::named(P384, "a", "1");
+    let fake = fake();
+    let repeated = |part: &[u8], size: usize| part.repeat(size / part.len());
+    // One certificate behind the other; the same with zeros in which the numbers are searched; heads as
+    // near as they can be, of long and of short certificates, with zeros behind.
+    let heads = |len: u8| {
+        let mut heads = [0; 16];
+        heads[..13].copy_from_slice(&[0x30, 0x82, len, 0, 0x30, 0x82, len, 0, 0xa0, 3, 2, 1, 2]);
+        heads
+    };
+    let every = |parts: &[Vec<u8>]| repeated(&parts.concat(), SIZE);
+    let images = [
+        fake.repeat(9000),
+        repeated(&fake, SIZE),
+        every(&[fake.repeat(40), vec![0; 16 << 10]]),
+        every(&[heads(0xff).repeat(4096), vec![0; 16 << 10]]),
+        every(&[heads(1).repeat(4096), vec![0; 16 << 10]]),
+        every(&[heads(2).to_vec()]),
+        every(&[vec![0x30, 0x82]]),
+        every(&[b"Linux version 5.4".to_vec()]),
+    ];
+    let list = trusted(&[&a]);
+    let (done, wait) = mpsc::channel();
+    let searching = thread::spawn(move || {
+        for hostile in images {
+            let version = "Linux version 5.4.0";
+            assert_no_list(&kernel(version, &[&hostile]));
+            let keyring = Keyring::of_kernel(&kernel(version, &[&hostile, &list]));
+            assert_eq!(names(&keyring.unwrap()), ["a"]);
+        }
+        let _ = done.send(());
+    });
+    let waited = wait.recv_timeout(PATIENCE);
+    assert_ne!(waited, Err(mpsc::RecvTimeoutError::Timeout), "too slow");
+    searching.join().unwrap();
 }
 
 fn packed(tool: &str, options: &[&str], bytes: &[u8]) -> Vec<u8> {

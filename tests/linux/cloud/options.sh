@@ -25,13 +25,15 @@ t modprobe -r loop
 t modprobe -r -w 20000 loop
 wait
 # To the system's log.
-busybox syslogd -O log 2> /dev/null
+busybox syslogd -n -O /tmp/syslog &
+sleep 1
 t modprobe -s nosuch
 t rmmod -s nosuch
+t insmod -s /nosuch.ko
 sleep 1
-grep -o 'modprobe.*' log | sed 's/\[[0-9]*\]//'
-grep -o 'rmmod.*' log | sed 's/\[[0-9]*\]//'
-kill "$(pidof syslogd)"
+kill $!
+sed -n 's/.*\(modprobe\|rmmod\|insmod\)\(\[[0-9]*\]\)*: /\1: /p' /tmp/syslog
+rm -f /tmp/syslog
 for m in $(cut -d' ' -f1 /proc/modules); do
 	rmmod "$m" 2> /dev/null
 done

@@ -7,6 +7,9 @@ loaded
 t rmmod provider
 t modprobe -r provider
 t rmmod consumer provider
+# Signed by a key that the kernel does not know, which it need not.
+t insmod /built/foreign/provider.ko
+t rmmod provider
 # Built against another declaration.
 t insmod /built/provider.ko
 t insmod /built/changed/consumer.ko

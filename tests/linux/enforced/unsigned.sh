@@ -1,4 +1,4 @@
-# The kernel wants signatures.
+# The kernel wants signatures, or is locked down.
 t modprobe dummy
 t rmmod dummy
 xz -dc "$K/kernel/drivers/net/dummy.ko.xz" > dummy.ko
@@ -9,4 +9,5 @@ t insmod unsigned.ko
 { head -c 2000 dummy.ko; printf 'X'; tail -c +2002 dummy.ko; } > altered.ko
 t insmod altered.ko
 t insmod /built/provider.ko
+t insmod /built/foreign/provider.ko
 loaded

@@ -16,7 +16,7 @@ worker() {
 		*) modprobe -r "$module" 2> "said-$1" ;;
 		esac
 		code=$?
-		echo "$code" >> "codes-$1"
+		echo "$code $load" >> "codes-$1"
 		# An error without a word, or a word without an error, is lost.
 		if [ $code = 0 ] && [ -s "said-$1" ]; then
 			echo "$module: no error, but: $(cat "said-$1")"
@@ -37,10 +37,12 @@ sort -u messages-1 messages-2 messages-3 messages-4 | grep -v \
 	-e "could not remove 'M': Resource temporarily unavailable" -e "could not remove 'M': Device or resource busy" \
 	-e "could not insert 'M': Unknown symbol in module, or unknown parameter"
 cat codes-1 codes-2 codes-3 codes-4 | awk '
-	{ n[$1]++; all++ }
+	{ all++; of[$2]++; if ($1 == 0) done[$2]++ }
 	END {
 		print (all > 100) ? "more than 100 calls" : all " calls"
-		print (n[0] > all / 2) ? "most did what they should" : n[0] " of " all " did"
+		# One is lost now and then to another that unloads what it needs.
+		print (done[1] > of[1] * 0.9) ? "nearly all loaded" : done[1] " of " of[1] " loaded"
+		print (done[0] > of[0] * 0.5) ? "most unloaded" : done[0] " of " of[0] " unloaded"
 	}'
 echo "@more calls in 60 s: $(cat codes-1 codes-2 codes-3 codes-4 | wc -l)"
 echo "zombies: $(cat /proc/[0-9]*/stat 2> /dev/null | grep -c ') Z ')"

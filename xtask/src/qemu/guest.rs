@@ -9,9 +9,17 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Seconds that a guest may take, under emulation and beside other work.
 const LIMIT: u32 = 600;
+/// Until its init runs, where KVM works.
+const KVM_LIMIT: Duration = Duration::from_secs(30);
+/// One module's parameter is for a case; the log holds all that is to be looked through.
+const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 log_buf_len=16M nbd.nbds_max=3";
 const TOOLS: [&str; 7] = [
     "insmod", "rmmod", "lsmod", "modprobe", "depmod", "modinfo", "kmod",
 ];
@@ -219,86 +227,117 @@ impl Guest<'_> {
 
     /// `None`: it did not come as far as its init.
     fn boot_with(&self, accelerator: &str, image: &Path) -> Result<Option<Printed>, String> {
-        let boot = self.work.dir.join(self.package).join("boot");
-        let kernel = boot.join(format!("vmlinuz-{}", self.version));
         let log = self.work.dir.join("guest.log");
-        let (seconds, cpu) = match accelerator {
-            "kvm" => (20, "host"),
-            _ => (LIMIT, "max"),
+        let mut command = self.qemu(accelerator, image, &log);
+        let mut child = command.spawn().map_err(|e| format!("qemu: {e}"))?;
+        let out = child.stdout.take().ok_or("qemu has no output")?;
+        let up = Arc::new(AtomicBool::new(false));
+        if accelerator == "kvm" {
+            // Where it does not work it can hang for ever.
+            let (up, process) = (Arc::clone(&up), child.id().to_string());
+            thread::spawn(move || {
+                thread::sleep(KVM_LIMIT);
+                if !up.load(Ordering::Relaxed) {
+                    let _ = Command::new("kill").arg(process).status();
+                }
+            });
+        }
+        let mut reading = Reading {
+            guest: self,
+            accelerator,
+            up: &up,
+            current: None,
+            done: false,
+            printed: Printed::default(),
         };
+        // What a case prints need not be text.
+        for line in BufReader::new(out).split(b'\n') {
+            let line = line.map_err(|e| format!("qemu: {e}"))?;
+            let line = String::from_utf8_lossy(&line);
+            reading.line(line.trim_end_matches('\r'));
+        }
+        let status = child.wait().map_err(|e| format!("qemu: {e}"))?;
+        match (up.load(Ordering::Relaxed), reading.done) {
+            (false, _) => Ok(None),
+            (true, true) => Ok(Some(reading.printed)),
+            (true, false) => Err(format!(
+                "the guest ended ({status}) in {:?}; its console is in {}",
+                reading.current,
+                log.display()
+            )),
+        }
+    }
+
+    fn qemu(&self, accelerator: &str, image: &Path, log: &Path) -> Command {
+        let boot = self.work.dir.join(self.package).join("boot");
+        let cpu = match accelerator {
+            "kvm" => "host",
+            _ => "max",
+        };
+        let devices = self.setup.devices.iter();
         let mut command = Command::new("timeout");
         command
-            .args(["--kill-after=5", &seconds.to_string(), "qemu-system-x86_64"])
+            .args(["--kill-after=5", &LIMIT.to_string(), "qemu-system-x86_64"])
             .args(["-accel", accelerator, "-cpu", cpu, "-machine", "q35"])
             .args(["-smp", &self.setup.processors.to_string()])
             .args(["-m", &self.setup.memory.to_string()])
             .args(["-display", "none", "-no-reboot"])
-            .args(
-                self.setup
-                    .devices
-                    .iter()
-                    .flat_map(|device| ["-device", device]),
-            )
+            .args(devices.flat_map(|device| ["-device", device]))
             .arg("-kernel")
-            .arg(kernel)
+            .arg(boot.join(format!("vmlinuz-{}", self.version)))
             .arg("-initrd")
             .arg(image)
-            .args([
-                "-append",
-                "console=ttyS0 quiet panic=-1 sysctl.kernel.modprobe= nbd.nbds_max=3",
-            ])
+            .args(["-append", COMMAND_LINE])
             .args(["-serial", &format!("file:{}", log.display())])
             .args(["-serial", "stdio", "-monitor", "none"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let mut child = command.spawn().map_err(|e| format!("qemu: {e}"))?;
-        let out = child.stdout.take().ok_or("qemu has no output")?;
-        let mut printed = Printed::default();
-        let (mut current, mut up, mut done) = (None, false, false);
-        // What a case prints need not be text.
-        for line in BufReader::new(out).split(b'\n') {
-            let line = line.map_err(|e| format!("qemu: {e}"))?;
-            let line = String::from_utf8_lossy(&line);
+        command
+    }
+}
+
+/// What a guest prints, as it comes.
+struct Reading<'a> {
+    guest: &'a Guest<'a>,
+    accelerator: &'a str,
+    /// It came as far as its init.
+    up: &'a AtomicBool,
+    /// The case that runs, and which way.
+    current: Option<(String, String)>,
+    done: bool,
+    printed: Printed,
+}
+
+impl Reading<'_> {
+    fn line(&mut self, line: &str) {
+        if let Some(version) = line.strip_prefix("@ready ") {
+            println!("==> Linux {version}, by {}", self.accelerator);
+            self.up.store(true, Ordering::Relaxed);
+        } else if let Some(begun) = line.strip_prefix("@begin ") {
+            let (way, case) = begun.split_once(' ').unwrap_or((begun, ""));
+            let key = (case.to_owned(), way.to_owned());
+            self.printed.cases.insert(key.clone(), String::new());
+            self.current = Some(key);
+        } else if line == "@end" {
+            self.current = None;
+        } else if let Some(more) = line.strip_prefix("@more ") {
+            // Not compared: what kmod does not say.
+            println!("    {more}");
+        } else if let Some(time) = line.strip_prefix("@time ") {
+            let (seconds, label) = time.split_once(' ').unwrap_or((time, ""));
+            let time = (label.to_owned(), seconds.to_owned());
+            self.printed.times.push(time);
+        } else if let Some(complaint) = line.strip_prefix("@kernel ") {
+            self.printed.complaints.push(complaint.to_owned());
+        } else if line == "@done" {
+            self.done = true;
+        } else if let Some(key) = &self.current
+            && let Some(text) = self.printed.cases.get_mut(key)
+        {
             // The cases are for the next version too.
-            let line = match line.starts_with("@ready") {
-                true => line.into_owned(),
-                false => line.replace(self.version, "RELEASE"),
-            };
-            let line = line.trim_end_matches('\r');
-            if let Some(version) = line.strip_prefix("@ready ") {
-                println!("==> Linux {version}, by {accelerator}");
-                up = true;
-            } else if let Some(begun) = line.strip_prefix("@begin ") {
-                let (way, case) = begun.split_once(' ').unwrap_or((begun, ""));
-                let key = (case.to_owned(), way.to_owned());
-                printed.cases.insert(key.clone(), String::new());
-                current = Some(key);
-            } else if line == "@end" {
-                current = None;
-            } else if let Some(more) = line.strip_prefix("@more ") {
-                // Not compared: what kmod does not say.
-                println!("    {more}");
-            } else if let Some(time) = line.strip_prefix("@time ") {
-                let (seconds, label) = time.split_once(' ').unwrap_or((time, ""));
-                printed.times.push((label.to_owned(), seconds.to_owned()));
-            } else if let Some(complaint) = line.strip_prefix("@kernel ") {
-                printed.complaints.push(complaint.to_owned());
-            } else if line == "@done" {
-                done = true;
-            } else if let Some(text) = current.as_ref().and_then(|key| printed.cases.get_mut(key)) {
-                *text += line;
-                text.push('\n');
-            }
-        }
-        let status = child.wait().map_err(|e| format!("qemu: {e}"))?;
-        match (up, done) {
-            (false, _) => Ok(None),
-            (true, true) => Ok(Some(printed)),
-            (true, false) => Err(format!(
-                "the guest ended ({status}) in {current:?}; its console is in {}",
-                log.display()
-            )),
+            *text += &line.replace(self.guest.version, "RELEASE");
+            text.push('\n');
         }
     }
 }

@@ -2,6 +2,8 @@
 # What a guest runs first. A line that begins with @ is for whoever started the guest.
 export PATH=/busybox
 mount -t proc proc /proc
+# What a case asks for is loaded by the case.
+echo > /proc/sys/kernel/modprobe
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts
@@ -39,7 +41,7 @@ for folder in /cases/*; do
 	done
 done
 # With whom it was: the line after a warning says it.
-dmesg | grep -A 1 -E 'WARNING: CPU|BUG:|Oops|general protection|refcount_t' |
+dmesg | grep -A 1 -E 'WARNING: CPU|BUG:|Oops|general protection|refcount_t|INFO: task|lockup|possible circular|unregister_netdevice' |
 	sed 's/^/@kernel /'
 echo "@done"
 poweroff -f

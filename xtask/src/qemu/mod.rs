@@ -36,7 +36,7 @@ struct Setup {
 const SETUPS: [Setup; 3] = [
     Setup {
         kernel: "linux-image-6.12-cloud-amd64",
-        folders: &["cloud", "enforced", "lockdown"],
+        folders: &["cloud", "lockdown", "confidential", "enforced"],
         processors: 1,
         memory: 1536,
         devices: &[],
@@ -105,7 +105,7 @@ pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
         let folder = work.dir.join("printed");
         make_dir(&folder)?;
         printed.save(&folder)?;
-        let (part, wrong) = printed.judge(&cases);
+        let (part, wrong) = printed.judge(&cases, &chosen);
         table += &format!("\nLinux {version}:\n\n{part}");
         failed.extend(wrong);
     }

@@ -4,7 +4,7 @@ use crate::kmod;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Both ways of doing everything.
 pub(super) const WAYS: [&str; 2] = ["kmod", "modfs"];
@@ -35,21 +35,26 @@ impl Printed {
         Ok(())
     }
 
-    /// Each case a test: what ours printed is what kmod's did, or what is said that it prints.
-    /// Returns a table, and what failed.
-    pub(super) fn judge(&self, cases: &Path) -> (String, Vec<String>) {
+    /// Each case that was chosen a test: what ours printed is what kmod's did, or what is said that it
+    /// prints. Returns a table, and what failed.
+    pub(super) fn judge(&self, cases: &Path, chosen: &[PathBuf]) -> (String, Vec<String>) {
         let mut table =
             String::from("| case | commands | what ours print, beside kmod's |\n|---|---:|---|\n");
         let mut failed = Vec::new();
-        let ours = self.cases.keys().filter(|(_, way)| way == WAYS[1]);
-        for (case, _) in ours {
+        for file in chosen {
+            let case = file.strip_prefix(cases).unwrap_or(file).with_extension("");
+            let case = &*case.to_string_lossy();
             let read = |ending: &str| fs::read_to_string(cases.join(format!("{case}.{ending}")));
             let (own, said) = (read("out").ok(), read("modfs").ok());
             let (found, theirs) = (self.of(case, WAYS[1]), self.of(case, WAYS[0]));
             let wanted = own.as_deref().or(said.as_deref()).unwrap_or(theirs);
             let like = match (&own, found == theirs) {
+                _ if found.is_empty() => {
+                    failed.push(case.to_owned());
+                    "FAILED: nothing was printed".to_owned()
+                }
                 _ if found != wanted => {
-                    failed.push(case.clone());
+                    failed.push(case.to_owned());
                     for line in kmod::differences(wanted, found) {
                         println!("    {line}");
                     }

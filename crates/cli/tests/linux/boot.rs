@@ -62,14 +62,19 @@ fn closure_lists_what_modules_need() {
             "firmware=vendor/a.bin",
             "firmware=b.bin",
             "firmware=../../etc/shadow",
+            "firmware=ven*/c?.[bt]in",
             "alias=pci:v1*",
         ],
     );
     ok(&root.depmod(&[]));
-    root.configure("softdep wireless post: soft\ninstall soft echo soft\n");
+    root.configure(
+        "softdep wireless post: soft\ninstall soft echo soft\nweakdep base mid_dle nosuch\n",
+    );
     let firmware = root.path("lib/firmware");
     fs::create_dir_all(firmware.join("vendor")).unwrap();
-    fs::write(firmware.join("vendor/a.bin.xz"), "").unwrap();
+    for file in ["a.bin.xz", "c1.bin", "c2.tin.zst", "c22.bin", "c3.cin"] {
+        fs::write(firmware.join("vendor").join(file), "").unwrap();
+    }
     let listed = ok(&with_root(&root, "closure", &["pci:v1d2", "wireless"]));
     let version = crate::common::VERSION;
     let begins = format!(
@@ -78,8 +83,11 @@ fn closure_lists_what_modules_need() {
          firmware vendor/a.bin /lib/firmware/vendor/a.bin.xz\n\
          firmware b.bin\n\
          firmware ../../etc/shadow\n\
+         firmware ven*/c?.[bt]in /lib/firmware/vendor/c1.bin\n\
+         firmware ven*/c?.[bt]in /lib/firmware/vendor/c2.tin.zst\n\
          command echo soft\n\
          module /lib/modules/{version}/kernel/soft.ko\n\
+         module /lib/modules/{version}/kernel/sub/mid-dle.ko\n\
          config /etc/test.conf\n\
          index /lib/modules/{version}/modules.dep.bin\n"
     );

@@ -123,6 +123,16 @@ impl Config {
         all
     }
 
+    /// The modules that a module may ask for itself, later (`weakdep` lines): nobody loads them for it,
+    /// but whoever packs an initramfs takes them along.
+    pub fn weakdeps<'a>(&'a self, module: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.rules.iter().filter_map(move |rule| match &rule.line {
+            Line::Weakdep { module: of, deps } => is_match(of, module).then_some(deps),
+            _ => None,
+        });
+        lines.flatten().map(String::as_str)
+    }
+
     /// Why a module must not be loaded, if so: an `allow` line does not name it, or a `deny` line
     /// does.
     pub fn forbidden(&self, module: &str) -> Option<(String, &Origin)> {

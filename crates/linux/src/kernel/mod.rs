@@ -295,6 +295,8 @@ impl Kernel for LinuxKernel {
         if !(told || anew || look.unsettled) {
             return None;
         }
+        // The news is taken out: should the list not be read, the next look has to.
+        look.unsettled = true;
         let all = self.linux.loaded().ok()?;
         look.unsettled = all.iter().any(|module| state_of(module) != State::Running);
         drop(look);

@@ -1,0 +1,1 @@
+../enforced/unsigned.sh

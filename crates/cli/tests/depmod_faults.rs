@@ -149,7 +149,9 @@ fn a_directory_that_cannot_be_read_is_named() {
     need_root("it becomes somebody else");
     let root = three();
     let tool = root.path("modfs");
-    fs::copy(MODFS, &tool).unwrap();
+    // By another process: a child that is forked meanwhile would have the file open for writing too,
+    // which is ETXTBSY.
+    ok(&Command::new("cp").arg(MODFS).arg(&tool).output().unwrap());
     fs::set_permissions(root.path(""), PermissionsExt::from_mode(0o755)).unwrap();
     let closed = root.file("kernel/sub");
     fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();

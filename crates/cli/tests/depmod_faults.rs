@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{MODFS, NOBODY, Random, Root, VERSION, fails, need, need_root, ok, pack, three};
+use common::{
+    MODFS, NOBODY, Random, Root, VERSION, copy_program, fails, need, need_root, ok, pack, three,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -149,9 +151,7 @@ fn a_directory_that_cannot_be_read_is_named() {
     need_root("it becomes somebody else");
     let root = three();
     let tool = root.path("modfs");
-    // By another process: a child that is forked meanwhile would have the file open for writing too,
-    // which is ETXTBSY.
-    ok(&Command::new("cp").arg(MODFS).arg(&tool).output().unwrap());
+    copy_program(&tool);
     fs::set_permissions(root.path(""), PermissionsExt::from_mode(0o755)).unwrap();
     let closed = root.file("kernel/sub");
     fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();

@@ -1,7 +1,9 @@
 //! A host that runs, as a program of its own.
 
 use super::needs::{is_root, need_fuse};
-use super::{MODFS, PATIENCE, Ran, Running, eventually, module, needs, run, sh, told};
+use super::{
+    MODFS, PATIENCE, Ran, Running, copy_program, eventually, module, needs, run, sh, told,
+};
 use modfs_core::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
@@ -118,7 +120,7 @@ impl Kernel {
             None => symlink(MODFS, bin.join("modfs")).expect("symlink"),
             Some(user) => {
                 // Where this one is, the other user may not be let in.
-                fs::copy(MODFS, bin.join("modfs")).expect("cp");
+                copy_program(&bin.join("modfs"));
                 chown(kernel.path("k"), Some(user), Some(user)).expect("chown");
             }
         }

@@ -31,6 +31,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The program that is tested.
 pub(crate) const MODFS: &str = env!("CARGO_BIN_EXE_modfs");
 
+/// Copies the program that is tested. Another process does it: a child that is forked meanwhile would have
+/// the file open for writing too, and to run it would be ETXTBSY.
+pub(crate) fn copy_program(to: &std::path::Path) {
+    let mut cp = std::process::Command::new("cp");
+    let done = cp.arg(MODFS).arg(to).status().expect("cp");
+    assert!(done.success(), "cp {MODFS} {}", to.display());
+}
+
 /// The errno of what a system call said.
 pub(crate) fn told<T>(result: io::Result<T>) -> Result<T, Errno> {
     result.map_err(|error| match error.raw_os_error() {

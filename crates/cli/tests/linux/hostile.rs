@@ -1,6 +1,6 @@
 //! Files made to do harm, or damaged: an error that names them, and no more.
 
-use crate::common::{NOBODY, need, need_root};
+use crate::common::{NOBODY, copy_program, need, need_root};
 use crate::root::{MODFS, Root, VERSION, fails, indexed, ok, pack, quiet, said, three};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -244,7 +244,7 @@ fn a_module_that_may_not_be_read() {
     fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
     // Where the program is, the other user may not be let in.
     let program = root.path("modfs");
-    fs::copy(MODFS, &program).unwrap();
+    copy_program(&program);
     let run = |words: &[&str]| {
         let mut command = Command::new("setpriv");
         let user = NOBODY.to_string();

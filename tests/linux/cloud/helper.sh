@@ -5,11 +5,7 @@ try() {
 	echo "\$ $*"
 	"$@" 2>&1
 	echo "loaded: $(cut -d' ' -f1 /proc/modules | sort | tr '\n' ' ')"
-	before=
-	while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
-		before=$now
-		rmmod $now 2> /dev/null
-	done
+	unload_all
 }
 dd if=/dev/zero of=image bs=1M count=4 2> /dev/null
 # A file system.

@@ -34,6 +34,4 @@ sleep 1
 kill $!
 sed -n 's/.*\(modprobe\|rmmod\|insmod\)\(\[[0-9]*\]\)*: /\1: /p' /tmp/syslog
 rm -f /tmp/syslog
-for m in $(cut -d' ' -f1 /proc/modules); do
-	rmmod "$m" 2> /dev/null
-done
+unload_all

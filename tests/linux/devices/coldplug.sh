@@ -5,11 +5,7 @@ cold() {
 	timed "coldplug, from nothing: $name" "$@" > said 2>&1
 	grep '^@time' said
 	cut -d' ' -f1 /proc/modules | sort > "modules-$name"
-	before=
-	while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
-		before=$now
-		/tools/kmod/rmmod $now 2> /dev/null
-	done
+	unload_all
 }
 aliases() {
 	find /sys/devices -name modalias -exec cat {} + | sort -u

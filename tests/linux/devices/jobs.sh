@@ -2,17 +2,10 @@
 for folder in fs/nls crypto; do
 	find "$K/kernel/$folder" -name '*.ko.xz'
 done | sed 's/.*\///; s/\.ko\.xz$//' | sort -u | awk '!/test|tcrypt/' | head -n 60 > list
-unload() {
-	before=
-	while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
-		before=$now
-		/tools/kmod/rmmod $now 2> /dev/null
-	done
-}
 from_nothing() {
 	name=$1
 	shift
-	unload
+	unload_all
 	timed "$name" "$@" < list 2> said >> times
 	cut -d' ' -f1 /proc/modules | sort > "loaded-$name"
 }
@@ -29,4 +22,4 @@ sort -k 3 -k 2n times | awk '{ name = $0; sub(/^[^ ]* [^ ]* /, "", name) }
 cmp 'loaded-kmod, modprobe -a' 'loaded-modfs, modprobe -a' && echo "one after the other: the same modules"
 cmp 'loaded-modfs, modprobe -a' 'loaded-modfs, modprobe -a --jobs 2' && echo "at once: the same modules"
 awk 'END { print (NR > 50) ? "many" : NR }' 'loaded-modfs, modprobe -a --jobs 2'
-unload
+unload_all

@@ -47,9 +47,5 @@ cat codes-1 codes-2 codes-3 codes-4 | awk '
 echo "@more calls in 60 s: $(cat codes-1 codes-2 codes-3 codes-4 | wc -l)"
 echo "zombies: $(cat /proc/[0-9]*/stat 2> /dev/null | grep -c ') Z ')"
 # Nothing is stuck: all of it goes.
-before=
-while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
-	before=$now
-	rmmod $now 2> /dev/null
-done
+unload_all
 loaded

@@ -15,17 +15,7 @@ dmesg -n 1
 export K=/lib/modules/$(uname -r)
 echo "@ready $(uname -r)"
 
-# What one way leaves behind is nothing to the next.
-unload_all() {
-	while modules=$(cut -d' ' -f1 /proc/modules) && [ -n "$modules" ]; do
-		left=
-		for module in $modules; do
-			busybox rmmod "$module" 2> /dev/null && left=1
-		done
-		[ -n "$left" ] || break
-	done
-}
-
+. /run-case
 for folder in /cases/*; do
 	[ ! -e "$folder/setup" ] || /bin/dash "$folder/setup"
 	for case in "$folder"/*.sh; do
@@ -36,6 +26,7 @@ for folder in /cases/*; do
 			echo "@begin $way ${name#/cases/*-}"
 			PATH=/tools/$way:/busybox /bin/dash /run-case "$case"
 			echo "@end"
+			# What one way leaves behind is nothing to the next.
 			unload_all
 		done
 	done

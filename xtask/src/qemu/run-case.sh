@@ -26,5 +26,16 @@ timed() {
 	echo "@time $(echo "$ended $began" | awk '{ printf "%.2f", $1 - $2 }') $label"
 }
 
-cd /tmp
-. "$1"
+# Unloads all that can be unloaded, not by what is tested.
+unload_all() {
+	before=
+	while now=$(cut -d' ' -f1 /proc/modules) && [ -n "$now" ] && [ "$now" != "$before" ]; do
+		before=$now
+		busybox rmmod $now 2> /dev/null
+	done
+}
+
+if [ -n "$1" ]; then
+	cd /tmp
+	. "$1"
+fi

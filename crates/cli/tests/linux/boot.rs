@@ -52,6 +52,23 @@ fn load_reads_lists_of_names() {
 }
 
 #[test]
+fn coldplug_says_when_it_can_find_nothing() {
+    let root = Root::new();
+    let coldplug = || with_root(&root, "coldplug", &["-n"]);
+    let said = shown(&root, &String::from_utf8_lossy(&coldplug().stderr));
+    let version = crate::common::VERSION;
+    let wanted = format!(
+        "coldplug: WARNING: /lib/modules/{version}/modules.alias.bin is not there: no alias leads"
+    );
+    assert!(said.starts_with(&wanted), "{said}");
+    root.module("kernel/a.ko", &[], &[], &["alias=acpi*:*"]);
+    ok(&root.depmod(&[]));
+    let done = coldplug();
+    ok(&done);
+    assert!(done.stderr.is_empty());
+}
+
+#[test]
 fn closure_lists_what_modules_need() {
     let root = indexed();
     root.module(

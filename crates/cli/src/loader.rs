@@ -77,7 +77,7 @@ impl<'a> Loader<'a> {
                 first_time: false,
                 environment: Vec::new(),
             },
-            board: Board::default(),
+            board: Board::new(args.jobs.unwrap_or_else(jobs::processors)),
             place: LinuxPlace::default(),
             failed: AtomicBool::new(false),
             told: Mutex::default(),
@@ -88,7 +88,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn all<'n>(&self, names: &'n [String]) -> Vec<&'n String> {
         let threads = match self.args.dry_run {
             true => NonZeroUsize::MIN,
-            false => self.args.jobs.unwrap_or_else(jobs::processors),
+            false => self.board.threads(),
         };
         // What found no device before may find one now.
         self.board.again();

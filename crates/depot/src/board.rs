@@ -2,22 +2,29 @@
 
 use crate::carry::{Failure, Target};
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The modules that are inserted together: one thread inserts each, the others wait for it.
 ///
-/// No thread waits while others wait for it: it does so between its own steps only.
-#[derive(Debug, Default)]
+/// No thread waits while others wait for it: it does so between its own steps only. Who waits is
+/// not counted among those that insert, so that a module that takes its time does not keep the
+/// processors from those that do not need it.
+#[derive(Debug)]
 pub struct Board {
     modules: Mutex<Modules>,
     /// Notified when a module is over.
     over: Condvar,
+    /// So many are inserted at once, at most.
+    at_once: NonZeroUsize,
 }
 
 #[derive(Debug, Default)]
 struct Modules {
     /// `None`: somebody is about it.
     outcomes: HashMap<String, Option<Result<(), Failure>>>,
+    /// How many somebody is about.
+    turns: usize,
     /// What has been inserted, in order.
     inserted: Vec<String>,
     /// What has to stay, since a plan that needs it was carried out.
@@ -47,30 +54,52 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ok(()));
         let module = std::mem::take(&mut self.module);
-        self.board.lock().outcomes.insert(module, Some(outcome));
+        let mut modules = self.board.lock();
+        modules.outcomes.insert(module, Some(outcome));
+        modules.turns -= 1;
+        drop(modules);
         self.board.over.notify_all();
     }
 }
 
 impl Board {
+    /// A board for so many insertions at once.
+    pub fn new(at_once: NonZeroUsize) -> Board {
+        Board {
+            modules: Mutex::default(),
+            over: Condvar::new(),
+            at_once,
+        }
+    }
+
+    /// How many threads are to work with it: some wait while others insert.
+    pub fn threads(&self) -> NonZeroUsize {
+        const EACH: NonZeroUsize = NonZeroUsize::new(4).expect("not 0");
+        match self.at_once.get() {
+            1 => NonZeroUsize::MIN,
+            _ => self.at_once.saturating_mul(EACH),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Modules> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until nobody is about a module; then gives the turn to whoever is the first, and to
-    /// the others how it ended.
+    /// Waits until nobody is about a module, and not too many are about others; then gives the turn
+    /// to whoever is the first, and to the others how it ended.
     pub(crate) fn turn(&self, module: &str) -> Result<Turn<'_>, Result<(), Failure>> {
         let mut modules = self.lock();
         loop {
             match modules.outcomes.get(module) {
-                None => break,
+                None if modules.turns < self.at_once.get() => break,
                 Some(Some(outcome)) => return Err(outcome.clone()),
-                Some(None) => {
+                None | Some(None) => {
                     let waited = self.over.wait(modules);
                     modules = waited.unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
+        modules.turns += 1;
         modules.outcomes.insert(module.to_owned(), None);
         Ok(Turn {
             board: self,
@@ -172,7 +201,8 @@ mod tests {
             first_time: false,
             environment: Vec::new(),
         };
-        let (target, board) = (Slow::default(), Board::default());
+        let two = NonZeroUsize::new(2).expect("not 0");
+        let (target, board) = (Slow::default(), Board::new(two));
         let names: [&[&str]; 5] = [
             &["base", "a"],
             &["base", "b"],
@@ -190,7 +220,8 @@ mod tests {
         });
         let refused = || Err("bad is refused".into());
         assert_eq!(outcomes, [Ok(()), Ok(()), refused(), Ok(()), refused()]);
-        assert!(target.most.load(Ordering::Relaxed) > 1);
+        // Who waits for another's module does not count.
+        assert_eq!(target.most.load(Ordering::Relaxed), 2);
         let loaded = |target: &Slow| {
             let mut loaded = target.loaded.lock().unwrap().clone();
             let at = |name: &str| loaded.iter().position(|one| one == name);

@@ -4,6 +4,7 @@ use crate::board::{Board, Turn};
 use crate::config::Config;
 use crate::probe::{Action, Reason, Step};
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -99,7 +100,7 @@ impl Carrier<'_> {
         target: &dyn Target,
         before: impl FnMut(&Step),
     ) -> Result<(), Failure> {
-        let board = Board::default();
+        let board = Board::new(NonZeroUsize::MIN);
         let done = self.insert_with(&board, steps, target, before);
         board.undo(target);
         done

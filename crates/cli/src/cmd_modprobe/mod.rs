@@ -209,7 +209,7 @@ fn probe(args: &ModprobeArgs, report: &Messages) -> Result<(), String> {
         )),
         false => None,
     };
-    let board = (args.jobs.get() > 1 && args.loads()).then(Board::default);
+    let board = (args.jobs.get() > 1 && args.loads()).then(|| Board::new(args.jobs));
     let session = Session {
         args,
         depot: &depot,
@@ -268,7 +268,8 @@ impl Session<'_> {
 
     /// Loads the modules of all names, several at once; returns the failures.
     fn at_once(&self, names: &[String], board: &Board) -> Vec<String> {
-        let outcomes = jobs::each(self.args.jobs, names, || (), |(), name| self.one(name, &[]));
+        let one = |(): &mut (), name: &String| self.one(name, &[]);
+        let outcomes = jobs::each(board.threads(), names, || (), one);
         if let Ok(place) = self.place() {
             board.undo(place);
         }

@@ -2,16 +2,15 @@
 
 use crate::linux;
 use crate::report::{Messages, print};
-use crate::tree::{Refused, Tree, TreeArgs, check_name, module_name};
+use crate::tree::TreeArgs;
 use clap::Args;
+use modfs_client::{self as client, Start, check_name, module_name};
 use modfs_core::Errno;
 use modfs_depot::{ReadError, Reader};
 use modfs_linux::{Force, InsertError, Linux};
 use modfs_object::{EM_X86_64, Object};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Arguments of `insmod`.
 #[derive(Args, Debug, Default)]
@@ -49,12 +48,6 @@ pub(crate) struct InsmodArgs {
     )]
     pub(crate) parameters: Vec<String>,
 }
-
-/// The module file's name in its directory, as in 2.4's emulated system calls.
-const FILE: &str = "module";
-
-/// How long to wait for whoever maps a module at this moment to have done so.
-const OTHERS_MAP: Duration = Duration::from_secs(5);
 
 /// Inserts the module: into the tree that is named, or else into the running Linux.
 pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
@@ -110,10 +103,6 @@ fn into_linux(args: &InsmodArgs) -> Result<(), String> {
 }
 
 /// Inserts the module.
-///
-/// On an error the tree is as it was, but for one thing: a directory of this name in which nothing
-/// is mapped, left over from something, is taken over, and its file `module` is replaced and
-/// removed.
 fn into_tree(args: &InsmodArgs) -> Result<(), String> {
     let failed = |why: &str| {
         format!(
@@ -121,7 +110,10 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
             args.file.display()
         )
     };
-    let tree = Tree::open(&args.tree).map_err(|e| format!("insmod: ERROR: {e}"))?;
+    let tree = args
+        .tree
+        .open()
+        .map_err(|e| format!("insmod: ERROR: {e}"))?;
     if args.force || args.force_modversion || args.force_vermagic {
         return Err(failed(
             "a host's tree takes no module by force: build it for this host",
@@ -135,52 +127,39 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
     })?;
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.file));
     check_name(&name).map_err(|why| failed(&format!("{why}; give one with --name")))?;
-    let init = init_command(args).map_err(|why| failed(&format!("Invalid parameters\n  {why}")))?;
     if name == modfs_core::KERNEL {
         return Err(failed(
             "File exists: that is the kernel's own name; give another with --name",
         ));
     }
-    let taken = || {
-        failed(&format!(
-            "File exists: a module named {name} is there already"
-        ))
+    let start = Start {
+        autoclean: args.autoclean,
+        parameters: &args.parameters,
     };
-    // A directory in which nothing is mapped is no module: it is taken over.
-    let claim = tree.claim(&name).map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => taken(),
-        _ => failed(&format!("{e}: cannot make {}", tree.dir(&name).display())),
-    })?;
-    if tree.is_mapped(&name) {
-        return Err(taken());
-    }
-    let path = tree.path(&name, FILE);
-    let inserted = insert(&tree, &name, &object, &init);
-    if inserted.is_err() && !tree.is_mapped(&name) {
-        let _ = fs::remove_file(&path);
-        if claim.made {
-            let _ = fs::remove_dir(tree.dir(&name));
+    let Err(error) = tree.insert(&name, &object, start) else {
+        return Ok(());
+    };
+    Err(match error {
+        client::InsertError::Parameter(why) => failed(&format!("Invalid parameters\n  {why}")),
+        client::InsertError::Taken => failed(&format!(
+            "File exists: a module named {name} is there already"
+        )),
+        client::InsertError::Directory(_) | client::InsertError::Write(_) => {
+            failed(&format!("{error} in {}", tree.root().display()))
         }
-    }
-    inserted.map_err(|failure| {
-        let refused = match failure {
-            Failure::Taken => return taken(),
-            Failure::Write(error) => {
-                return failed(&format!("{error}: cannot write {}", path.display()));
+        client::InsertError::Refused(refused) => {
+            let mut text = failed(mod_strerror(refused.errno));
+            for reason in &refused.reasons {
+                text += &format!("\n  {reason}");
             }
-            Failure::Refused(refused) => refused,
-        };
-        let mut text = failed(mod_strerror(refused.errno));
-        for reason in &refused.reasons {
-            text += &format!("\n  {reason}");
+            for (symbol, exporter) in exporters_at_hand(&args.file, &object, &refused.reasons) {
+                text += &format!(
+                    "\n  {symbol} is exported by {}: insert it first",
+                    exporter.display()
+                );
+            }
+            text
         }
-        for (symbol, exporter) in exporters_at_hand(&args.file, &object, &refused.reasons) {
-            text += &format!(
-                "\n  {symbol} is exported by {}: insert it first",
-                exporter.display()
-            );
-        }
-        text
     })
 }
 
@@ -201,101 +180,6 @@ fn mod_strerror(errno: Errno) -> &'static str {
         Errno::ENOENT => "Unknown symbol in module",
         Errno::EINVAL => "Invalid parameters",
         other => other.text(),
-    }
-}
-
-/// Why a module is not inserted.
-enum Failure {
-    /// Somebody else has inserted one of this name meanwhile.
-    Taken,
-    /// Its file could not be written.
-    Write(io::Error),
-    /// A command was refused.
-    Refused(Refused),
-}
-
-fn insert(tree: &Tree, name: &str, object: &[u8], init: &str) -> Result<(), Failure> {
-    if let Err(error) = fs::write(tree.path(name, FILE), object) {
-        // The file is frozen from when somebody begins to map it.
-        let frozen = error.raw_os_error() == Some(Errno::EPERM.raw());
-        return Err(if frozen && gets_mapped(tree, name) {
-            Failure::Taken
-        } else {
-            Failure::Write(error)
-        });
-    }
-    tree.command(name, &format!("map {FILE}"))
-        .map_err(|refused| {
-            // Not by us: our command has failed.
-            if tree.is_mapped(name) {
-                Failure::Taken
-            } else {
-                Failure::Refused(refused)
-            }
-        })?;
-    tree.command(name, init).map_err(|refused| {
-        // Fails when it faulted, or its init goes on: then it has to stay.
-        let _ = tree.command(name, &format!("unmap {FILE}"));
-        Failure::Refused(refused)
-    })
-}
-
-/// Waits until somebody else has mapped what they are mapping; whether they have.
-fn gets_mapped(tree: &Tree, name: &str) -> bool {
-    let deadline = Instant::now() + OTHERS_MAP;
-    while !tree.is_mapped(name) {
-        if Instant::now() > deadline || !tree.dir(name).exists() {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    true
-}
-
-/// The command that starts the module.
-///
-/// # Errors
-/// A parameter that a line of `control` cannot hold.
-fn init_command(args: &InsmodArgs) -> Result<String, String> {
-    let mut init = String::from("init ");
-    if args.autoclean {
-        init += "-k ";
-    }
-    init += FILE;
-    for parameter in &args.parameters {
-        init.push(' ');
-        init += &quoted(parameter)?;
-    }
-    Ok(init)
-}
-
-/// A parameter as a line of `control` takes it: with blanks, in double quotes.
-///
-/// # Errors
-/// It has a control character, such as a newline, after which another command would begin; or
-/// both blanks and a double quote, for which the grammar has nothing.
-fn quoted(parameter: &str) -> Result<String, String> {
-    let (name, value) = match parameter.split_once('=') {
-        Some((name, value)) => (name, Some(value)),
-        None => (parameter, None),
-    };
-    let refused = |why| Err(format!("parameter {}: {why}", name.escape_debug()));
-    if parameter.contains(char::is_control) {
-        return refused("a control character, such as a newline, cannot be given");
-    }
-    let in_quotes = |text: &str| {
-        let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-        inner.is_some_and(|inner| !inner.contains('"'))
-    };
-    let blank = |text: &str| text.contains(char::is_whitespace);
-    match value {
-        _ if !blank(parameter) || in_quotes(parameter) => Ok(parameter.to_owned()),
-        Some(value) if !blank(name) && in_quotes(value) => Ok(parameter.to_owned()),
-        _ if parameter.contains('"') => {
-            refused("blanks and a double quote cannot be given together")
-        }
-        Some(value) if !blank(name) => Ok(format!("{name}=\"{value}\"")),
-        _ => Ok(format!("\"{parameter}\"")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `modfs log`: what the modules of a host printed.
 
-use crate::tree::{Tree, TreeArgs};
+use crate::tree::TreeArgs;
 use clap::Args;
 use std::io::Write as _;
 
@@ -13,7 +13,7 @@ pub(crate) struct LogArgs {
 
 /// Prints `proc/kmsg` beside the tree, without the levels.
 pub(crate) fn run(args: &LogArgs) -> Result<(), String> {
-    let tree = Tree::open(&args.tree).map_err(|e| format!("log: {e}"))?;
+    let tree = args.tree.open().map_err(|e| format!("log: {e}"))?;
     let kmsg = tree.dir("..").join("proc/kmsg");
     let text = std::fs::read_to_string(&kmsg)
         .map_err(|e| format!("log: cannot read {}: {e}", kmsg.display()))?;

@@ -1,8 +1,9 @@
 //! `lsmod`: what modules there are.
 
 use crate::report::{Messages, print, print_json};
-use crate::tree::{Tree, TreeArgs};
+use crate::tree::TreeArgs;
 use clap::Args;
+use modfs_client::Tree;
 use modfs_linux::Linux;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &LsmodArgs) -> Result<(), String> {
 fn list(args: &LsmodArgs) -> Result<(), String> {
     let error = |e: String| format!("lsmod: ERROR: {e}");
     let loaded = match args.tree.tree {
-        Some(_) => of_tree(&Tree::open(&args.tree).map_err(error)?),
+        Some(_) => of_tree(&args.tree.open().map_err(error)?),
         None => of_linux(),
     };
     let loaded = loaded.map_err(error)?;

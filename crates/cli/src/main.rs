@@ -27,6 +27,7 @@ mod cmd_modinfo;
 mod cmd_modprobe;
 mod cmd_mount;
 mod cmd_rmmod;
+mod cmd_run;
 mod cmd_verify;
 mod configured;
 mod jobs;
@@ -97,6 +98,8 @@ enum Command {
     Kmod(cmd_kmod::KmodArgs),
     /// Print the log of a host
     Log(cmd_log::LogArgs),
+    /// Run a program whose calls about modules a host answers
+    Run(cmd_run::RunArgs),
     /// Write the C headers that modules include to a directory
     Headers(HeadersArgs),
 }
@@ -175,6 +178,12 @@ fn main() -> ExitCode {
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),
+        Command::Run(args) => {
+            return cmd_run::run(args).unwrap_or_else(|text| {
+                eprintln!("{text}");
+                ExitCode::FAILURE
+            });
+        }
         Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),
     };

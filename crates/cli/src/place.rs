@@ -1,8 +1,8 @@
 //! Where modules are loaded: a host's tree, or the running Linux.
 
 use crate::cmd_insmod::{self, InsmodArgs};
-use crate::cmd_rmmod;
-use crate::tree::{Tree, TreeArgs};
+use crate::tree::TreeArgs;
+use modfs_client::Tree;
 use modfs_depot::carry::{Failure, Inserted, Target};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -70,7 +70,8 @@ impl Target for TreePlace {
     }
 
     fn remove(&self, module: &str) -> Result<(), Failure> {
-        Ok(cmd_rmmod::remove(&self.tree, module)?)
+        let removed = self.tree.remove(module);
+        removed.map_err(|error| error.to_string().into())
     }
 }
 

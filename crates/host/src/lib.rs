@@ -53,6 +53,7 @@ mod image;
 mod in_flight;
 #[allow(unsafe_code)]
 mod kernel;
+mod listing;
 #[allow(unsafe_code)]
 mod locals;
 mod log;
@@ -62,6 +63,7 @@ mod params;
 mod procfs;
 mod reference;
 mod stubs;
+mod sysfs;
 #[allow(unsafe_code)]
 mod unwind;
 

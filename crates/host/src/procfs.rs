@@ -11,8 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A file's text has at most this many bytes.
 const TEXT_MAX: usize = 16 << 20;
-/// The file that shows the log.
-const KMSG: &str = "kmsg";
+/// The files of the host itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Own {
+    /// The log.
+    Kmsg,
+    /// The modules, as in 2.4.
+    Modules,
+    /// The symbols, as in 2.4.
+    Ksyms,
+}
+
+impl Own {
+    const ALL: [(Own, &str, u32); 3] = [
+        (Own::Kmsg, "kmsg", 0o400),
+        (Own::Modules, "modules", 0o444),
+        (Own::Ksyms, "ksyms", 0o444),
+    ];
+
+    fn has(name: &str) -> bool {
+        Own::ALL.iter().any(|(_, own, _)| *own == name)
+    }
+}
 
 /// A registered file.
 #[derive(Debug)]
@@ -57,7 +77,7 @@ impl Procs {
             mode => mode,
         };
         let mut table = self.lock();
-        if name == KMSG || table.contains_key(name) {
+        if Own::has(name) || table.contains_key(name) {
             return Err(Errno::EEXIST);
         }
         let id = NodeId::fresh();
@@ -104,11 +124,20 @@ impl Procs {
     }
 }
 
-/// `proc/`: the log, and each registered file.
+/// The ids of the host's own files.
+pub(crate) struct OwnIds([NodeId; Own::ALL.len()]);
+
+impl OwnIds {
+    pub(crate) fn fresh() -> OwnIds {
+        OwnIds(Own::ALL.map(|_| NodeId::fresh()))
+    }
+}
+
+/// `proc/`: the host's own files, and each registered one.
 pub(crate) struct ProcDir {
     pub(crate) host: Arc<Shared>,
     pub(crate) id: NodeId,
-    pub(crate) kmsg: NodeId,
+    pub(crate) own: OwnIds,
     pub(crate) attr: Attr,
 }
 
@@ -133,11 +162,12 @@ impl Node for ProcDir {
     }
 
     fn lookup(&self, name: &str) -> Result<Arc<dyn Node>, Errno> {
-        if name == KMSG {
-            return Ok(Arc::new(Kmsg {
+        if let Some((which, _, mode)) = Own::ALL.into_iter().find(|(_, own, _)| *own == name) {
+            return Ok(Arc::new(OwnFile {
                 host: self.host.clone(),
-                id: self.kmsg,
-                attr: self.file(0o400),
+                which,
+                id: self.own.0[which as usize],
+                attr: self.file(mode),
             }));
         }
         let entry = self
@@ -156,35 +186,45 @@ impl Node for ProcDir {
 
     fn entries(&self) -> Result<Vec<(String, Kind)>, Errno> {
         let table = self.host.procs.lock();
-        let names = std::iter::once(KMSG.to_owned()).chain(table.keys().cloned());
+        let own = Own::ALL.iter().map(|(_, name, _)| (*name).to_owned());
+        let names = own.chain(table.keys().cloned());
         Ok(names.map(|name| (name, Kind::File)).collect())
     }
 }
 
-/// `proc/kmsg`: the log as it is when the file is opened.
-struct Kmsg {
+/// A file of the host itself, as it is when it is opened.
+struct OwnFile {
     host: Arc<Shared>,
+    which: Own,
     id: NodeId,
     attr: Attr,
 }
 
-impl Node for Kmsg {
+impl Node for OwnFile {
     fn id(&self) -> Option<NodeId> {
         Some(self.id)
     }
 
     fn attr(&self) -> Result<Attr, Errno> {
-        Ok(Attr {
-            size: self.host.log.text().len() as u64,
-            ..self.attr
-        })
+        let size = match self.which {
+            Own::Kmsg => self.host.log.text().len() as u64,
+            Own::Modules | Own::Ksyms => Attr::UNKNOWN_SIZE,
+        };
+        Ok(Attr { size, ..self.attr })
     }
 
-    fn open(&self, _: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {
+    fn open(&self, caller: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {
         if mode.write {
             return Err(Errno::EACCES);
         }
-        Ok(Box::new(Snapshot::new(self.host.log.text())))
+        Ok(Box::new(Snapshot::new(match self.which {
+            Own::Kmsg => self.host.log.text(),
+            Own::Modules => self.host.proc_modules(),
+            Own::Ksyms => {
+                let privileged = caller.uid == 0 || caller.uid == self.attr.uid;
+                self.host.proc_ksyms(privileged)
+            }
+        })))
     }
 }
 

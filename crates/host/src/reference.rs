@@ -4,7 +4,8 @@ use crate::device::DevDir;
 use crate::filesystem::FsDir;
 use crate::host::Host;
 use crate::log::Level;
-use crate::procfs::ProcDir;
+use crate::procfs::{OwnIds, ProcDir};
+use crate::sysfs::Sys;
 use modfs_core::{Errno, Refusal};
 use modfs_tree::{Attr, Kind, ModuleTree, Node, NodeId};
 use std::ffi::OsString;
@@ -20,14 +21,15 @@ const MODULES: &str = "modules";
 /// ```text
 /// modules/   the module tree
 /// dev/       devices
-/// proc/      virtual files; kmsg is the log
+/// proc/      virtual files; kmsg is the log, modules and ksyms are the listings of 2.4
+/// sys/       module/NAME/…: the modules as today's tools look for them
 /// fs/        file systems: mkdir fs/TYPE/NAME mounts one, rmdir unmounts it
 /// ```
 pub struct ReferenceKernel {
     host: Host,
     id: NodeId,
     attr: Attr,
-    entries: [(&'static str, Arc<dyn Node>); 4],
+    entries: [(&'static str, Arc<dyn Node>); 5],
     #[cfg(feature = "autoload")]
     tree: Arc<ModuleTree>,
 }
@@ -115,7 +117,7 @@ impl ReferenceKernel {
         let proc = ProcDir {
             host: host.shared().clone(),
             id: NodeId::fresh(),
-            kmsg: NodeId::fresh(),
+            own: OwnIds::fresh(),
             attr,
         };
         let tree = ModuleTree::new(host.kernel(), uid, gid);
@@ -134,6 +136,7 @@ impl ReferenceKernel {
                 ("dev", Arc::new(dev)),
                 ("proc", Arc::new(proc)),
                 ("fs", Arc::new(fs)),
+                ("sys", Sys::root(host.shared().clone(), attr)),
             ],
             #[cfg(feature = "autoload")]
             tree,

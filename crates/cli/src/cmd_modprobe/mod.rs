@@ -6,7 +6,7 @@ use crate::keyring::KeyringArgs;
 use crate::linux::LinuxPlace;
 use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
-use crate::tree::{Tree, TreeArgs};
+use crate::tree::TreeArgs;
 use clap::Args;
 use modfs_depot::board::Board;
 use modfs_depot::config::Origin;
@@ -416,7 +416,7 @@ impl Session<'_> {
                 );
             }
             Some(_) => Box::new(TreePlace {
-                tree: Tree::open(&args.tree)?,
+                tree: args.tree.open()?,
                 args: args.tree.clone(),
             }),
             None => Box::new(LinuxPlace {

@@ -1,0 +1,22 @@
+//! The kernel's module system calls, answered by a tree of modules, for unmodified programs.
+//!
+//! A [`Supervisor`] runs a program whose calls about modules it is told of (seccomp user notification,
+//! seccomp_unotify(2), Linux 5.14 and later): it does in the tree what they ask for and gives the answers. It
+//! reads and writes of the program's memory only what the arguments of such a call name. The program needs
+//! no privilege; who may do what is decided by the tree, to which the supervisor is the caller.
+//!
+//! This is not a sandbox. A path that another thread of the program exchanges during the call is looked up by
+//! the kernel as it then is.
+
+#![deny(unsafe_code)]
+
+mod listing;
+mod modern;
+mod paths;
+#[allow(unsafe_code)]
+mod seccomp;
+mod stat;
+mod supervisor;
+mod target;
+
+pub use supervisor::Supervisor;

@@ -1,0 +1,207 @@
+//! init_module(2), finit_module(2) and delete_module(2) as Linux has them today.
+
+use crate::seccomp::Notification;
+use crate::supervisor::Supervisor;
+use crate::target::{Process, Target};
+use modfs_client::{InsertError, RemoveError, Start, check_name, module_name};
+use modfs_core::Errno;
+use modfs_object::{EM_X86_64, Object, Unpacker};
+use std::io::Read;
+
+/// `MODULE_INIT_IGNORE_MODVERSIONS`, `MODULE_INIT_IGNORE_VERMAGIC` (linux/module.h).
+const FORCE: u64 = 1 | 2;
+const COMPRESSED_FILE: u64 = 4;
+/// No module is larger: 256 MiB, as in the tree.
+const LARGEST: u64 = 256 << 20;
+/// No parameters are longer: what `control` takes at once.
+const PARAMETERS: usize = 60 * 1024;
+/// `MODULE_NAME_LEN`.
+const NAME: usize = 56;
+
+/// `init_module(image, length, parameters)`.
+///
+/// # Errors
+/// EPERM: not the tree's owner. ENOEXEC: no module. EFAULT: the arguments. ENOMEM: too large. EEXIST, ENOENT
+/// and so on: what the tree says.
+pub(crate) fn init_module(
+    supervisor: &Supervisor,
+    target: &Target,
+    call: &Notification,
+) -> Result<i32, Errno> {
+    let [image, length, parameters, ..] = call.arguments;
+    // `sizeof(Elf64_Ehdr)`.
+    if length < 64 {
+        return Err(Errno::ENOEXEC);
+    }
+    if length > LARGEST {
+        return Err(Errno::ENOMEM);
+    }
+    let object = target.bytes(image, length)?;
+    let parameters = target.string(parameters, PARAMETERS)?;
+    insert(supervisor, "init_module", None, &object, &parameters)
+}
+
+/// `finit_module(descriptor, parameters, flags)`.
+///
+/// # Errors
+/// As [`init_module`]; EBADF: no such descriptor, or not one to read. EINVAL: unknown flags.
+pub(crate) fn finit_module(
+    supervisor: &Supervisor,
+    target: &Target,
+    process: Process,
+    call: &Notification,
+) -> Result<i32, Errno> {
+    let [descriptor, parameters, flags, ..] = call.arguments;
+    // An int: the other half says nothing.
+    let flags = flags & 0xffff_ffff;
+    if flags & !(FORCE | COMPRESSED_FILE) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let descriptor = descriptor as u32 as i32;
+    let file = process.file(descriptor)?;
+    let parameters = target.string(parameters, PARAMETERS)?;
+    let mut bytes = Vec::new();
+    // From its beginning, wherever the program has read to; its place does not change.
+    let read = FromStart(&file, 0)
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Errno::EFBIG);
+    }
+    if flags & FORCE != 0 {
+        supervisor
+            .say("finit_module: a host's tree takes no module by force: build it for this host");
+        return Err(Errno::ENOEXEC);
+    }
+    let mut unpacker = Unpacker::new();
+    let object = match flags & COMPRESSED_FILE {
+        0 => &bytes[..],
+        _ => unpacker.unpack(&bytes).map_err(|error| {
+            supervisor.say(&format!("finit_module: {error}"));
+            Errno::EINVAL
+        })?,
+    };
+    let path = process.path_of(descriptor);
+    let name = path.map(|path| module_name(&path));
+    insert(supervisor, "finit_module", name, object, &parameters)
+}
+
+/// A file, read by pread(2).
+struct FromStart<'a>(&'a std::fs::File, u64);
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        use std::os::unix::fs::FileExt;
+        let read = self.0.read_at(into, self.1)?;
+        self.1 += read as u64;
+        Ok(read)
+    }
+}
+
+/// Inserts an object under the name it says, or else its file's.
+fn insert(
+    supervisor: &Supervisor,
+    call: &str,
+    file: Option<String>,
+    object: &[u8],
+    parameters: &[u8],
+) -> Result<i32, Errno> {
+    let parsed = Object::parse(object, EM_X86_64).map_err(|error| {
+        supervisor.say(&format!("{call}: {error}"));
+        Errno::ENOEXEC
+    })?;
+    let own = parsed.modinfo().get("name").map(str::to_owned);
+    let Some(name) = own.or(file) else {
+        supervisor.say(&format!(
+            "{call}: the object says no name: `modfs build` gives it one"
+        ));
+        return Err(Errno::ENOEXEC);
+    };
+    if let Err(why) = check_name(&name) {
+        supervisor.say(&format!("{call}: {why}"));
+        return Err(Errno::ENOEXEC);
+    }
+    // As the kernel: separated by white space, but for what is in double quotes.
+    let parameters = String::from_utf8(parameters.to_vec()).map_err(|_| Errno::EINVAL)?;
+    let parameters = words(&parameters);
+    let start = Start {
+        autoclean: false,
+        parameters: &parameters,
+    };
+    let inserted = supervisor.tree().insert(&name, object, start);
+    inserted.map_err(|error| {
+        let reasons = match &error {
+            InsertError::Refused(refused) => refused.reasons.clone(),
+            other => vec![other.to_string()],
+        };
+        for reason in reasons {
+            supervisor.say(&format!("{call}: {name}: {reason}"));
+        }
+        error.errno()
+    })?;
+    Ok(0)
+}
+
+/// Parts parameters as the kernel does (lib/cmdline.c, next_arg).
+fn words(parameters: &str) -> Vec<String> {
+    let mut quoted = false;
+    let parts = parameters.split(|c: char| {
+        quoted ^= c == '"';
+        c.is_ascii_whitespace() && !quoted
+    });
+    parts
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// `delete_module(name, flags)`.
+///
+/// # Errors
+/// EPERM: not the tree's owner. EFAULT: the name. ENOENT: none of this name. EAGAIN: it is used. EBUSY: it is
+/// not running, or cannot be left.
+pub(crate) fn delete_module(
+    supervisor: &Supervisor,
+    target: &Target,
+    call: &Notification,
+) -> Result<i32, Errno> {
+    let name = match target.string(call.arguments[0], NAME) {
+        // Linux cuts it off there, and then finds none of that name.
+        Err(Errno::ENAMETOOLONG) => return Err(Errno::ENOENT),
+        name => String::from_utf8(name?).map_err(|_| Errno::ENOENT)?,
+    };
+    let Err(error) = supervisor.tree().remove(&name) else {
+        return Ok(0);
+    };
+    let errno = match &error {
+        RemoveError::NotLoaded(_) => return Err(Errno::ENOENT),
+        RemoveError::Kernel => return Err(Errno::ENOENT),
+        RemoveError::InUse { module, .. } => {
+            let state = supervisor.tree().read(module, "state").unwrap_or_default();
+            match state.as_str() {
+                "running" => Errno::EAGAIN,
+                _ => Errno::EBUSY,
+            }
+        }
+        RemoveError::Stays { .. } | RemoveError::Directory(..) => Errno::EBUSY,
+        RemoveError::Removed { .. } => {
+            supervisor.say(&format!("delete_module: {error}"));
+            return Ok(0);
+        }
+    };
+    supervisor.say(&format!("delete_module: {error}"));
+    Err(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_parted_as_in_linux() {
+        let parted = words(" a=1 b=\"x y\"\t\"c=z z\"\nd ");
+        assert_eq!(parted, ["a=1", "b=\"x y\"", "\"c=z z\"", "d"]);
+        assert!(words(" ").is_empty());
+    }
+}

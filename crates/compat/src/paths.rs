@@ -1,0 +1,203 @@
+//! Calls that name a file: those about modules are answered by the host's files.
+
+use crate::seccomp::{Answer, Listener, Notification};
+use crate::supervisor::Supervisor;
+use crate::target::Target;
+use crate::{listing, stat};
+use modfs_core::Errno;
+use rustix::fs::{Access, MemfdFlags, Mode, OFlags, SeekFrom};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// The calls, and which of their arguments is the path.
+pub(crate) const CALLS: [(i64, usize); 13] = [
+    (libc::SYS_open, 0),
+    (libc::SYS_creat, 0),
+    (libc::SYS_openat, 1),
+    (libc::SYS_openat2, 1),
+    (libc::SYS_stat, 0),
+    (libc::SYS_lstat, 0),
+    (libc::SYS_newfstatat, 1),
+    (libc::SYS_statx, 1),
+    (libc::SYS_access, 0),
+    (libc::SYS_faccessat, 1),
+    (libc::SYS_faccessat2, 1),
+    (libc::SYS_readlink, 0),
+    (libc::SYS_readlinkat, 1),
+];
+
+/// No path is longer (`PATH_MAX`).
+const LONGEST: usize = 4096;
+
+/// What a path means here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// `/proc/modules`.
+    Modules,
+    /// A file of the host, from its root on.
+    Host(PathBuf),
+}
+
+/// What is meant by a path; `None`: nothing of ours.
+pub(crate) fn meant(path: &[u8]) -> Option<Meant> {
+    let rest = path.strip_prefix(b"/")?;
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in rest.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            // Nothing of ours is a link.
+            b".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    match &parts[..] {
+        [b"proc", b"modules"] => Some(Meant::Modules),
+        [b"proc", b"ksyms"] => Some(Meant::Host("proc/ksyms".into())),
+        [b"sys", b"module", ..] => {
+            let parts = parts.iter().map(|part| OsStr::from_bytes(part));
+            Some(Meant::Host(parts.collect()))
+        }
+        _ => None,
+    }
+}
+
+fn told(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}
+
+/// What is meant by the path of a call.
+pub(crate) fn of_call(target: &Target, call: &Notification) -> Option<Meant> {
+    let (_, at) = CALLS.iter().find(|(number, _)| *number == call.number)?;
+    let path = target.string(call.arguments[*at], LONGEST).ok()?;
+    meant(&path)
+}
+
+/// Answers a call about a file of ours.
+pub(crate) fn answer(
+    supervisor: &Supervisor,
+    listener: &Listener,
+    target: &Target,
+    call: &Notification,
+    what: &Meant,
+) {
+    let answer = match flags(target, call) {
+        Some(flags) => flags.and_then(|flags| {
+            let file = open(supervisor, what, flags)?;
+            listener.answer_file(call, file.as_fd(), flags.contains(OFlags::CLOEXEC))
+        }),
+        None => {
+            let answer = look(supervisor, target, call, what);
+            listener.answer(call, answer.into());
+            return;
+        }
+    };
+    if let Err(errno) = answer {
+        listener.answer(call, Answer::Error(errno));
+    }
+}
+
+/// How a call wants to open; `None`: it does not open.
+fn flags(target: &Target, call: &Notification) -> Option<Result<OFlags, Errno>> {
+    let bits = match call.number {
+        libc::SYS_open => Ok(call.arguments[1]),
+        libc::SYS_openat => Ok(call.arguments[2]),
+        libc::SYS_creat => Ok((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64),
+        // The first word of `struct open_how`.
+        libc::SYS_openat2 => {
+            let mut flags = [0; 8];
+            let read = target.read(call.arguments[2], &mut flags);
+            read.map(|()| u64::from_le_bytes(flags))
+        }
+        _ => return None,
+    };
+    Some(bits.map(|bits| OFlags::from_bits_retain(bits as u32)))
+}
+
+fn open(supervisor: &Supervisor, what: &Meant, flags: OFlags) -> Result<OwnedFd, Errno> {
+    match what {
+        Meant::Modules if flags.intersects(OFlags::WRONLY | OFlags::RDWR) => Err(Errno::EACCES),
+        Meant::Modules => text(&listing::proc_modules(supervisor.tree())),
+        // Nothing can be made there.
+        Meant::Host(path) => {
+            let flags = flags - OFlags::CREATE - OFlags::EXCL;
+            let path = supervisor.host().join(path);
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(told)
+        }
+    }
+}
+
+/// A file of this text.
+fn text(text: &str) -> Result<OwnedFd, Errno> {
+    let file = rustix::fs::memfd_create("modules", MemfdFlags::CLOEXEC).map_err(told)?;
+    let mut file = File::from(file);
+    file.write_all(text.as_bytes()).map_err(|_| Errno::ENOMEM)?;
+    rustix::fs::seek(&file, SeekFrom::Start(0)).map_err(told)?;
+    Ok(file.into())
+}
+
+/// What stat(2), access(2) and readlink(2) say.
+fn look(
+    supervisor: &Supervisor,
+    target: &Target,
+    call: &Notification,
+    what: &Meant,
+) -> Result<i32, Errno> {
+    let path = supervisor.host().join(match what {
+        Meant::Modules => "proc/modules".as_ref(),
+        Meant::Host(path) => path.as_path(),
+    });
+    let argument = |at: usize| call.arguments[at];
+    let access = |mode: u64| {
+        let mode = Access::from_bits_truncate(mode as u32);
+        rustix::fs::access(&path, mode).map_err(told)
+    };
+    match call.number {
+        libc::SYS_access => access(argument(1))?,
+        libc::SYS_faccessat | libc::SYS_faccessat2 => access(argument(2))?,
+        number => {
+            let found = rustix::fs::lstat(&path).map_err(told)?;
+            match number {
+                libc::SYS_stat | libc::SYS_lstat => {
+                    target.write(argument(1), &stat::stat(&found))?
+                }
+                libc::SYS_newfstatat => target.write(argument(2), &stat::stat(&found))?,
+                libc::SYS_statx => target.write(argument(4), &stat::statx(&found))?,
+                // Nothing of ours is a link.
+                _ => return Err(Errno::EINVAL),
+            }
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_ours() {
+        let host = |path: &str| Some(Meant::Host(path.into()));
+        for (path, expected) in [
+            ("/proc/modules", Some(Meant::Modules)),
+            ("//proc/./modules", Some(Meant::Modules)),
+            ("/proc/ksyms", host("proc/ksyms")),
+            ("/sys/module", host("sys/module")),
+            ("/sys/module/", host("sys/module")),
+            ("/sys/module/a/holders", host("sys/module/a/holders")),
+            ("/sys/module/a/..", host("sys/module")),
+            ("/sys/module/../x", None),
+            ("/../sys/module/.", host("sys/module")),
+            ("/sys/modules", None),
+            ("/proc/modules/x", None),
+            ("proc/modules", None),
+            ("/proc", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(path.as_bytes()), expected, "{path}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use std::{io, ptr, slice};
 
 /// What fork holds between its handlers, on the thread that forks.
 struct Held {
-    state: MutexGuard<'static, [RegionState; 3]>,
+    state: MutexGuard<'static, [RegionState; 4]>,
     /// Reading it ends when the child has closed its copy of the other end: the child is done,
     /// or dead.
     done: Option<(OwnedFd, OwnedFd)>,

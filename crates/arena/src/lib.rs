@@ -1,7 +1,7 @@
 //! Module memory in a Linux process.
 //!
 //! There is one arena in a process: a range below 2 GiB that every x86_64 code model reaches
-//! with 32-bit fields, reserved once and never grown. It has three regions, and a [`Block`] is
+//! with 32-bit fields, reserved once and never grown. It has four regions, and a [`Block`] is
 //! a piece of one of them:
 //!
 //! | region | mapping | written by |
@@ -9,8 +9,9 @@
 //! | code   | a memfd, read and execute, shared | pwrite(2) to the memfd |
 //! | rodata | a memfd, read, shared | pwrite(2) to the memfd |
 //! | data   | anonymous, read and write, private | the modules |
+//! | wx     | anonymous, private; inaccessible until [`Arena::allow_wx`] | the modules |
 //!
-//! So no page is ever both writable and executable, no writable alias of code is mapped, and a
+//! So, unless the last is allowed, no page is ever both writable and executable, no writable alias of code is mapped, and a
 //! module adds no mapping: publishing one is a system call that changes no page table.
 //! Small blocks share pages.
 //!
@@ -24,10 +25,13 @@
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
 use rustix::io::{Errno, pwrite};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
+};
 use std::ffi::c_void;
 use std::io;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 mod fork;
@@ -44,10 +48,17 @@ pub enum Kind {
     Rodata,
     /// Variables.
     Data,
+    /// Code and variables that share pages, once [`Arena::allow_wx`] has been called.
+    Wx,
 }
 
 impl Kind {
-    const ALL: [Kind; 3] = [Kind::Code, Kind::Rodata, Kind::Data];
+    const ALL: [Kind; 4] = [Kind::Code, Kind::Rodata, Kind::Data, Kind::Wx];
+
+    /// Whether it is memory of this process alone, which modules write.
+    fn is_private(self) -> bool {
+        matches!(self, Kind::Data | Kind::Wx)
+    }
 }
 
 /// There is no room in a region.
@@ -69,8 +80,8 @@ const TRAP: u8 = 0xcc;
 /// and where a sign-extended 32-bit field still reaches.
 const LOWEST: u64 = 0x1000_0000;
 const HIGHEST: u64 = 0x8000_0000;
-/// Sizes of the three regions at best; halved as long as they do not fit.
-const SIZES: [u64; 3] = [128 << 20, 128 << 20, 256 << 20];
+/// Sizes of the regions at best; halved as long as they do not fit.
+const SIZES: [u64; 4] = [128 << 20, 128 << 20, 256 << 20, 64 << 20];
 /// How much free memory may stay resident at the end of a region, and in between, before it is
 /// given back: a load after an unload finds its pages there.
 const WARM: u64 = 256 << 10;
@@ -82,7 +93,7 @@ struct Region {
     kind: Kind,
     base: u64,
     size: u64,
-    /// The memfd; none for data.
+    /// The memfd; none for private memory.
     file: Option<OwnedFd>,
 }
 
@@ -98,8 +109,9 @@ struct RegionState {
 /// The arena of this process.
 #[derive(Debug)]
 pub struct Arena {
-    regions: [Region; 3],
-    state: Mutex<[RegionState; 3]>,
+    regions: [Region; 4],
+    state: Mutex<[RegionState; 4]>,
+    wx: AtomicBool,
 }
 
 impl Arena {
@@ -133,7 +145,7 @@ impl Arena {
         }
     }
 
-    fn reserve_of(sizes: [u64; 3]) -> io::Result<Arena> {
+    fn reserve_of(sizes: [u64; 4]) -> io::Result<Arena> {
         let whole: u64 = sizes.iter().sum();
         let base = find_room(whole)?;
         let mut at = base;
@@ -143,7 +155,12 @@ impl Arena {
             at += size;
             Ok(region)
         };
-        let regions = [build(Kind::Code)?, build(Kind::Rodata)?, build(Kind::Data)?];
+        let regions = [
+            build(Kind::Code)?,
+            build(Kind::Rodata)?,
+            build(Kind::Data)?,
+            build(Kind::Wx)?,
+        ];
         let state = Kind::ALL.map(|kind| RegionState {
             free: FreeList::new(sizes[kind as usize]),
             resident: 0,
@@ -152,10 +169,33 @@ impl Arena {
         Ok(Arena {
             regions,
             state: Mutex::new(state),
+            wx: AtomicBool::new(false),
         })
     }
 
-    /// Takes a block of `size` bytes, zeroed for data, at a multiple of `align`, a power of two
+    /// Lets blocks of [`Kind::Wx`] be taken: from now on there are pages that are both writable and
+    /// executable.
+    ///
+    /// # Errors
+    /// What mprotect(2) says: EACCES where the process, or the system, forbids such pages.
+    pub fn allow_wx(&self) -> io::Result<()> {
+        let region = &self.regions[Kind::Wx as usize];
+        let all = MprotectFlags::READ | MprotectFlags::WRITE | MprotectFlags::EXEC;
+        // SAFETY: the region is this arena's own mapping, in which nothing is yet.
+        unsafe {
+            let at = ptr::with_exposed_provenance_mut(region.base as usize);
+            mprotect(at, region.size as usize, all)?;
+        }
+        self.wx.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether blocks of [`Kind::Wx`] can be taken.
+    pub fn allows_wx(&self) -> bool {
+        self.wx.load(Ordering::Acquire)
+    }
+
+    /// Takes a block of `size` bytes, zeroed for data and wx, at a multiple of `align`, a power of two
     /// up to a page. A block of no size has an address too.
     ///
     /// # Errors
@@ -167,6 +207,9 @@ impl Arena {
             .max(1)
             .checked_next_multiple_of(GRANULE)
             .ok_or(no_room)?;
+        if kind == Kind::Wx && !self.allows_wx() {
+            return Err(no_room);
+        }
         let region = &self.regions[kind as usize];
         let offset = {
             let state = &mut self.lock()[kind as usize];
@@ -181,7 +224,7 @@ impl Arena {
             size,
             taken,
         };
-        if kind == Kind::Data {
+        if kind.is_private() {
             block.zero();
         }
         Ok(block)
@@ -189,7 +232,9 @@ impl Arena {
 
     /// Whether an address is in the code region, of a live module or not.
     pub fn is_code(&self, address: u64) -> bool {
-        self.regions[Kind::Code as usize].contains(address)
+        [Kind::Code, Kind::Wx]
+            .iter()
+            .any(|kind| self.regions[*kind as usize].contains(address))
     }
 
     /// Whether an address is in the arena: then 32-bit fields of modules reach it.
@@ -197,13 +242,13 @@ impl Arena {
         self.regions.iter().any(|region| region.contains(address))
     }
 
-    /// How many bytes are taken by blocks, by region: code, rodata, data.
-    pub fn used(&self) -> [u64; 3] {
+    /// How many bytes are taken by blocks, by region: code, rodata, data, wx.
+    pub fn used(&self) -> [u64; 4] {
         let state = self.lock();
         Kind::ALL.map(|kind| self.regions[kind as usize].size - state[kind as usize].free.total())
     }
 
-    fn lock(&self) -> MutexGuard<'_, [RegionState; 3]> {
+    fn lock(&self) -> MutexGuard<'_, [RegionState; 4]> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,7 +286,7 @@ impl Region {
         let file = match kind {
             Kind::Code => Some(memfd(c"modfs-code")?),
             Kind::Rodata => Some(memfd(c"modfs-rodata")?),
-            Kind::Data => None,
+            Kind::Data | Kind::Wx => None,
         };
         match &file {
             // SAFETY: the range was reserved by `find_room` for this arena and holds nothing.
@@ -322,6 +367,8 @@ fn protection(kind: Kind) -> ProtFlags {
         Kind::Code => ProtFlags::READ | ProtFlags::EXEC,
         Kind::Rodata => ProtFlags::READ,
         Kind::Data => ProtFlags::READ | ProtFlags::WRITE,
+        // Until it is allowed.
+        Kind::Wx => ProtFlags::empty(),
     }
 }
 
@@ -438,18 +485,44 @@ impl Block {
     }
 
     /// Copies variables at `offset` out. Returns `false`, and copies nothing, when they are not
-    /// all in the block, or it is not of the data region (a memfd may end before a block does).
+    /// all in the block, or it is not of a private region (a memfd may end before a block does).
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> bool {
         let end = offset.checked_add(bytes.len() as u64);
-        if self.kind != Kind::Data || end.is_none_or(|end| end > self.size) {
+        if !self.kind.is_private() || end.is_none_or(|end| end > self.size) {
             return false;
         }
-        // SAFETY: the source is within this block of the data region, which is mapped readable.
+        // SAFETY: the source is within this block of a private region, which is mapped readable.
         unsafe {
             let at = ptr::with_exposed_provenance::<u8>((self.address + offset) as usize);
             ptr::copy(at, bytes.as_mut_ptr(), bytes.len());
         }
         true
+    }
+
+    /// Adds to an int at `offset` in one step, and returns what it was; `None` when it is not in the
+    /// block, not aligned, or in no private region.
+    pub fn fetch_add(&self, offset: u64, number: i32) -> Option<i32> {
+        let at = self.word(offset, 4)?;
+        // SAFETY: four aligned bytes of this block, mapped readable and writable. Whoever uses them
+        // otherwise, in a module, does so by single instructions.
+        let int = unsafe { AtomicI32::from_ptr(at.cast()) };
+        Some(int.fetch_add(number, Ordering::AcqRel))
+    }
+
+    /// Clears bits of a word of eight bytes at `offset` in one step, and returns what it was; `None` as for
+    /// [`Block::fetch_add`].
+    pub fn fetch_clear(&self, offset: u64, bits: u64) -> Option<u64> {
+        let at = self.word(offset, 8)?;
+        // SAFETY: as above, eight bytes.
+        let word = unsafe { AtomicU64::from_ptr(at.cast()) };
+        Some(word.fetch_and(!bits, Ordering::AcqRel))
+    }
+
+    fn word(&self, offset: u64, size: u64) -> Option<*mut u8> {
+        let end = offset.checked_add(size)?;
+        let address = self.address + offset;
+        let fits = end <= self.size && address.is_multiple_of(size) && self.kind.is_private();
+        fits.then(|| ptr::with_exposed_provenance_mut(address as usize))
     }
 
     fn zero(&self) {

@@ -33,6 +33,10 @@ pub(crate) struct HostArgs {
         env = "MODFS_MODULES_CONF"
     )]
     modules_conf: Option<PathBuf>,
+    /// Take linked images that are both writable and executable (files of mode 0700), as 2.4's insmod
+    /// makes them
+    #[arg(long)]
+    allow_wx: bool,
     /// Tell gdb of the modules (its JIT interface)
     #[arg(long)]
     gdb: bool,
@@ -57,6 +61,10 @@ pub(crate) fn run(args: &HostArgs) -> Result<(), String> {
         .map_err(|refusal| format!("host: {refusal}"))?;
     autoload(args, &kernel)?;
     kernel.echo_log(args.service.has_terminal());
+    if args.allow_wx {
+        let allowed = kernel.allow_wx();
+        allowed.map_err(|e| failed("--allow-wx: pages that are writable and executable", e))?;
+    }
     kernel.show_to_gdb(args.gdb);
     if args.perf_map {
         kernel

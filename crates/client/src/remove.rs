@@ -81,14 +81,19 @@ impl Tree {
             if file.is_empty() {
                 return complaint;
             }
-            if let Err(refused) = self.command(module, &format!("unmap {file}")) {
-                return Err(match self.is_mapped(module) {
-                    true => RemoveError::Stays {
-                        module: module.to_owned(),
-                        refused,
-                    },
-                    false => not_loaded(),
-                });
+            // Of a linked image there may be several.
+            let mut next = Some(file);
+            while let Some(file) = next {
+                if let Err(refused) = self.command(module, &format!("unmap {file}")) {
+                    return Err(match self.is_mapped(module) {
+                        true => RemoveError::Stays {
+                            module: module.to_owned(),
+                            refused,
+                        },
+                        false => not_loaded(),
+                    });
+                }
+                next = self.mapped_file(module).unwrap_or(None);
             }
         }
         match self.remove_dir(module) {

@@ -46,6 +46,11 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
+    /// The bits, as 2.4 has them in `struct module`.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Both sets together.
     #[must_use]
     pub const fn union(self, other: Flags) -> Flags {

@@ -1,4 +1,5 @@
-use crate::{Flags, Refusal, State};
+use crate::{Errno, Flags, Refusal, State};
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,6 +24,17 @@ pub trait Kernel: Send + Sync {
     /// version. EKEYREJECTED: it is not signed, and has to be. E2BIG, ENOMEM: too large, no room.
     fn map(&self, module: &str, file: &str, object: Arc<Vec<u8>>, mode: u32)
     -> Result<(), Refusal>;
+
+    /// Gives a mapped file of a linked image what is to be in its place; it gets there by
+    /// [`Kernel::init`].
+    ///
+    /// # Errors
+    /// ENOENT: not mapped. EINVAL: of another length, or no file of an image. EEXIST, EBUSY: it runs.
+    fn fill(&self, module: &str, file: &str, content: Arc<Vec<u8>>) -> Result<(), Refusal> {
+        let _ = content;
+        let text = format!("{file} of {module} is no file of a linked image");
+        Err(Refusal::new(Errno::EINVAL, text))
+    }
 
     /// Takes the place away again.
     ///
@@ -127,8 +139,11 @@ pub struct InitArgs {
 /// What is known of a mapped module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The module file that is mapped; empty: it has none, since others loaded the module.
+    /// The module file that is mapped; empty: it has none, since others loaded the module. Of a linked
+    /// image the first.
     pub file: String,
+    /// The mapped files of a linked image; none of an object.
+    pub pieces: Vec<Piece>,
     /// Where the module is in its life.
     pub state: State,
     /// Start of the image; 0 when it has none at present.
@@ -143,6 +158,33 @@ pub struct Status {
     pub deps: Vec<String>,
     /// Names of the modules that use its symbols, the latest first.
     pub refs: Vec<String>,
+}
+
+/// A mapped file of a linked image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its name.
+    pub file: String,
+    /// Where it is.
+    pub address: Address,
+}
+
+impl Status {
+    /// Whether a file is mapped.
+    pub fn holds(&self, file: &str) -> bool {
+        self.file == file || self.pieces.iter().any(|piece| piece.file == file)
+    }
+
+    /// Whether the mapped files can be written still: those of an image can until it is started.
+    pub fn is_open(&self) -> bool {
+        !self.pieces.is_empty() && self.state == State::Uninitialized
+    }
+
+    /// Where a mapped file is.
+    pub fn address_of(&self, file: &str) -> Address {
+        let piece = self.pieces.iter().find(|piece| piece.file == file);
+        piece.map_or(self.address, |piece| piece.address)
+    }
 }
 
 /// One exported symbol.

@@ -8,6 +8,7 @@ use crate::fault;
 use crate::filesystem::Filesystems;
 use crate::helper::Helper;
 use crate::image::Image;
+use crate::linked::Piece;
 use crate::locals::Locals;
 use crate::log::{Level, Log, Record};
 use crate::params::Params;
@@ -27,8 +28,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) struct Loaded {
     /// The file it was mapped from; `None` once it runs, since then it is never linked anew.
     pub(crate) object: Option<Arc<Vec<u8>>>,
-    /// `None` once a failed init's image is freed.
+    /// `None` once a failed init's image is freed, and of a linked image until init.
     pub(crate) image: Option<Arc<Image>>,
+    /// The mapped files of a linked image; none of an object.
+    pub(crate) pieces: Vec<Piece>,
     /// The section `.modinfo`.
     pub(crate) info: Box<[u8]>,
     pub(crate) params: Arc<Params>,
@@ -228,8 +231,25 @@ impl Host {
         if exited.is_err() && self.0.state(name) != Some(modfs_core::State::Deleted) {
             return exited;
         }
-        self.0.unmap(name, &file)?;
+        self.unmap(name)?;
         exited
+    }
+
+    /// Unmaps a module: of a linked image all files.
+    fn unmap(&self, name: &str) -> Result<(), Refusal> {
+        while let Some(status) = self.0.status(name) {
+            self.0.unmap(name, &status.file)?;
+        }
+        Ok(())
+    }
+
+    /// Takes linked images whose code and variables share pages, as 2.4's insmod makes them (module files of
+    /// mode 0700). They are in pages of their own, the only ones that are both writable and executable.
+    ///
+    /// # Errors
+    /// The process, or the system, forbids such pages.
+    pub fn allow_wx(&self) -> io::Result<()> {
+        self.0.arena.allow_wx()
     }
 
     /// Unmounts the file systems that nobody has open, then stops and unmaps every module that can
@@ -250,7 +270,7 @@ impl Host {
                     .is_some_and(|s| s.state == modfs_core::State::Running);
                 let result = match status {
                     _ if running => self.unload(name),
-                    Some(status) => self.0.unmap(name, &status.file),
+                    Some(_) => self.unmap(name),
                     None => continue,
                 };
                 if let Err(refusal) = result {

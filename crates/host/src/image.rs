@@ -2,6 +2,7 @@
 
 use crate::functions::Functions;
 use crate::host::Shared;
+use crate::linked::Head;
 use crate::params::Param;
 use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
@@ -9,7 +10,7 @@ use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
 use modfs_link::{GOT, Import, Layout, PARTS, Part, Provided, Staging};
 use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A module's memory, and where in it what is.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub(crate) struct Image {
     core: [Option<Block>; 3],
     /// The init part, until it is given back.
     init: Mutex<[Option<Block>; 3]>,
+    /// The files of a linked image, instead of parts, and which are for init only; the first has the header.
+    files: Mutex<Vec<(Arc<Block>, bool)>>,
+    /// Of a linked image.
+    pub(crate) head: Option<Head>,
     pub(crate) bases: [u64; PARTS],
     /// `init_module`; 0: none.
     pub(crate) init_function: u64,
@@ -51,7 +56,10 @@ impl Image {
     /// Where the image is: its code, or its data when it has no code.
     pub(crate) fn address(&self) -> u64 {
         let block = self.core.iter().flatten().next();
-        block.map_or(0, Block::address)
+        block.map_or_else(
+            || self.files().first().map_or(0, |(file, _)| file.address()),
+            Block::address,
+        )
     }
 
     /// Bytes of all blocks there are at present.
@@ -62,13 +70,40 @@ impl Image {
             .chain(init.iter())
             .flatten()
             .map(Block::size)
+            .chain(self.files().iter().map(|(file, _)| file.size()))
             .sum()
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<(Arc<Block>, bool)>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A linked image, of which no more is known than its header says.
+    pub(crate) fn linked(
+        head: Head,
+        [init_function, exit_function]: [u64; 2],
+        files: Vec<(Arc<Block>, bool)>,
+    ) -> Image {
+        Image {
+            core: Default::default(),
+            init: Mutex::default(),
+            files: Mutex::new(files),
+            head: Some(head),
+            bases: [0; PARTS],
+            init_function,
+            exit_function,
+            frames: 0,
+            constructors: Vec::new(),
+            destructors: Vec::new(),
+            functions: Functions::default(),
+        }
     }
 
     /// Gives the init part back.
     pub(crate) fn drop_init(&self) {
         let parts = std::mem::take(&mut *self.init.lock().unwrap_or_else(PoisonError::into_inner));
         drop(parts);
+        self.files().retain(|(_, is_init)| !is_init);
     }
 
     /// Whether the code at an address is this image's.
@@ -79,7 +114,12 @@ impl Image {
                 .is_some_and(|b| b.kind() == Kind::Code && b.contains(address))
         };
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner);
-        self.core.iter().any(in_block) || init.iter().any(in_block)
+        let in_file = |(file, _): &(Arc<Block>, bool)| {
+            matches!(file.kind(), Kind::Code | Kind::Wx) && file.contains(address)
+        };
+        self.core.iter().any(in_block)
+            || init.iter().any(in_block)
+            || self.files().iter().any(in_file)
     }
 
     /// Calls `f` with the block that a variable is in and its offset there.
@@ -179,6 +219,8 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
                 .map_or(0, |(part, offset)| bases[part as usize] + offset),
             core,
             init: Mutex::new(init),
+            files: Mutex::default(),
+            head: None,
             functions: Functions::of(&object, &layout, &bases),
             bases,
         },

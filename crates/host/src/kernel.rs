@@ -1,9 +1,10 @@
 //! The host as a [`Kernel`].
 
 use crate::VERMAGIC;
-use crate::call::{Failure, Owner, call};
+use crate::call::{Failure, Owner, Pin, call};
 use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
+use crate::linked::{is_image, settle};
 use crate::log::Level;
 use crate::params::{self, Params, Value};
 use crate::{oops, params::Param};
@@ -98,6 +99,7 @@ impl Shared {
             let loaded = Loaded {
                 object: Some(object),
                 image: Some(Arc::new(linked.image)),
+                pieces: Vec::new(),
                 info: linked.info,
                 params: Arc::new(Params::new(linked.params)),
                 owner: Arc::new(owner),
@@ -115,6 +117,39 @@ impl Shared {
         placed
     }
 
+    /// From here on nobody else can start it, or take its image away. Returns whether it is a linked image.
+    fn begin_init(&self, id: Id, args: &InitArgs) -> Result<bool, Refusal> {
+        let mut modules = self.modules();
+        modules.begin_init(id, args)?;
+        let loaded = modules.get(id).and_then(|module| module.payload());
+        Ok(loaded.is_some_and(Loaded::is_linked))
+    }
+
+    /// Calls a function of a module that takes nothing.
+    ///
+    /// # Errors
+    /// As [`Shared::call`].
+    pub(crate) fn call_plain(&self, owner: &Arc<Owner>, function: u64) -> Result<u64, Refusal> {
+        // SAFETY: the module's function, which takes no arguments; the caller holds the module.
+        unsafe { self.call(owner, function, [0; 5]) }
+    }
+
+    /// Uses of the modules that say by themselves that they are used, or may not be unloaded.
+    fn hold_users(&self) -> Vec<Pin> {
+        let asked: Vec<(Id, Arc<Owner>)> = {
+            let modules = self.modules();
+            settle(&modules);
+            let linked = modules.iter().filter_map(|(id, module)| {
+                let loaded = module.payload().filter(|loaded| loaded.is_linked())?;
+                Some((id, loaded.owner.clone()))
+            });
+            linked.collect()
+        };
+        let stays = |(id, owner): &(Id, Arc<Owner>)| self.asks_to_stay(&owner.name, *id).is_err();
+        let held = asked.into_iter().filter(stays);
+        held.filter_map(|(_, owner)| owner.pin()).collect()
+    }
+
     fn start_of(&self, id: Id) -> Result<Start, Refusal> {
         let modules = self.modules();
         let loaded = modules
@@ -130,8 +165,17 @@ impl Shared {
 
     /// Sets the parameters of a module that is about to be started: all, or none when one is
     /// wrong.
-    fn prepare(&self, id: Id, module: &str, args: &InitArgs) -> Result<Start, Refusal> {
+    fn prepare(
+        &self,
+        id: Id,
+        module: &str,
+        args: &InitArgs,
+        linked: bool,
+    ) -> Result<Start, Refusal> {
         let start = self.start_of(id)?;
+        if linked {
+            return Ok(start);
+        }
         for (param, values) in self.parse(module, &start.params.list, args)? {
             start.params.store(&start.image, param, values)?;
         }
@@ -277,7 +321,7 @@ impl Shared {
 
 /// What ends in `finish_…` must not: another thread, in a device or a function of the module, has
 /// faulted meanwhile, which ended it already.
-fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
+pub(crate) fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
     match modules.get(id) {
         Some(module) if module.state() == State::Faulted => {
             let text = format!("{}: its code faulted on another thread", module.name());
@@ -285,6 +329,15 @@ fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
+}
+
+/// What is known of a module.
+pub(crate) fn status_of(modules: &Modules<Loaded>, id: Id) -> Option<Status> {
+    let mut status = modules.status(id)?;
+    if let Some(loaded) = modules.get(id).and_then(|module| module.payload()) {
+        loaded.complete(&mut status);
+    }
+    Some(status)
 }
 
 fn not_mapped(module: &str) -> Refusal {
@@ -297,24 +350,36 @@ impl Kernel for Shared {
         module: &str,
         file: &str,
         object: Arc<Vec<u8>>,
-        _mode: u32,
+        mode: u32,
     ) -> Result<(), Refusal> {
+        if is_image(&object) {
+            return self.map_piece(module, file, object.len() as u64, mode);
+        }
         let new = NewModule { name: module, file };
         let id = self.modules().begin_map(&new)?;
         self.place(id, module, object)
     }
 
+    fn fill(&self, module: &str, file: &str, content: Arc<Vec<u8>>) -> Result<(), Refusal> {
+        self.fill_piece(module, file, content)
+    }
+
     fn unmap(&self, module: &str, file: &str) -> Result<(), Refusal> {
+        if self.unmap_piece(module, file)? {
+            return Ok(());
+        }
+        let file = self.listed_file(module, file);
         // The image goes when the lock is no longer held.
-        let loaded = self.modules().unmap(module, file)?;
+        let loaded = self.modules().unmap(module, &file)?;
         drop(loaded);
         Ok(())
     }
 
     fn init(&self, module: &str, file: &str, args: &InitArgs) -> Result<(), Refusal> {
+        let listed = self.listed_file(module, file);
         let (id, again, object) = {
             let mut modules = self.modules();
-            let (id, again) = modules.begin_relink(module, file)?;
+            let (id, again) = modules.begin_relink(module, &listed)?;
             let loaded = modules.get_mut(id).and_then(|m| m.payload_mut());
             let object = loaded.map(|loaded| {
                 if again {
@@ -329,8 +394,12 @@ impl Kernel for Shared {
             self.place(id, module, object)?;
         }
         // From here on nobody else can start it, or take its image away.
-        self.modules().begin_init(id, args)?;
-        let start = match self.prepare(id, module, args) {
+        let linked = self.begin_init(id, args)?;
+        let placed = match linked {
+            true => self.place_image(id, module, file, args),
+            false => Ok(()),
+        };
+        let start = match placed.and_then(|()| self.prepare(id, module, args, linked)) {
             Ok(start) => start,
             Err(refusal) => {
                 self.modules().cancel_init(id);
@@ -339,6 +408,9 @@ impl Kernel for Shared {
         };
         match self.run_init(&start) {
             Ok(()) => {
+                if linked {
+                    self.image_runs(id, &start.image);
+                }
                 start.image.drop_init();
                 let mut modules = self.modules();
                 not_faulted(&modules, id)?;
@@ -357,7 +429,10 @@ impl Kernel for Shared {
                 start.owner.dead.store(true, Ordering::Relaxed);
                 let mut modules = self.modules();
                 not_faulted(&modules, id)?;
-                if modules.fail_init(id)
+                let drained = modules.fail_init(id);
+                if linked && drained {
+                    self.image_failed(&mut modules, id);
+                } else if drained
                     && let Some(loaded) = modules.get_mut(id).and_then(|m| m.payload_mut())
                 {
                     loaded.image = None;
@@ -368,18 +443,17 @@ impl Kernel for Shared {
     }
 
     fn exit(&self, module: &str, file: &str) -> Result<(), Refusal> {
-        let id = {
-            let mut modules = self.modules();
-            let id = modules.admit(module, file, Command::Exit)?;
-            modules.begin_exit(id)?;
-            id
-        };
+        let file = self.listed_file(module, file);
+        let id = self.modules().admit(module, &file, Command::Exit)?;
+        self.asks_to_stay(module, id)?;
+        self.modules().begin_exit(id)?;
         self.stop(id, false)
     }
 
     fn status(&self, module: &str) -> Option<Status> {
         let modules = self.modules();
-        modules.status(modules.find(module)?)
+        settle(&modules);
+        status_of(&modules, modules.find(module)?)
     }
 
     fn symbols(&self, module: &str) -> Vec<SymbolLine> {
@@ -459,8 +533,10 @@ impl Kernel for Shared {
     fn autoclean(&self) -> Vec<String> {
         let mut sweep = Sweep::default();
         let mut gone = Vec::new();
+        // What says of itself that it is used is held while the others go.
+        let _held = self.hold_users();
         loop {
-            let (id, name, file) = {
+            let (id, name, status) = {
                 let mut modules = self.modules();
                 let Some(id) = modules.next_stale(&mut sweep) else {
                     return gone;
@@ -469,13 +545,15 @@ impl Kernel for Shared {
                     .get(id)
                     .map(|m| m.name().to_string())
                     .unwrap_or_default();
-                let file = modules
-                    .status(id)
-                    .map(|status| status.file)
-                    .unwrap_or_default();
-                (id, name, file)
+                (id, name, status_of(&modules, id))
             };
-            if self.stop(id, true).is_ok() && self.unmap(&name, &file).is_ok() {
+            let files = status.map_or(Vec::new(), |status| match status.pieces.is_empty() {
+                true => vec![status.file],
+                false => status.pieces.into_iter().map(|piece| piece.file).collect(),
+            });
+            let stopped = self.stop(id, true);
+            let unmap = |file: &String| self.unmap(&name, file).is_ok();
+            if stopped.is_ok() && files.iter().all(unmap) {
                 gone.push(name);
             }
         }

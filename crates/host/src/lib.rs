@@ -53,6 +53,7 @@ mod image;
 mod in_flight;
 #[allow(unsafe_code)]
 mod kernel;
+mod linked;
 mod listing;
 #[allow(unsafe_code)]
 mod locals;

@@ -2,6 +2,8 @@
 //! but for one thing: they are not cut off after a page.
 
 use crate::host::Shared;
+use crate::kernel::status_of;
+use crate::linked::settle;
 use modfs_core::{Flags, KERNEL, Kernel, State, Status};
 use std::fmt::Write;
 
@@ -9,8 +11,9 @@ impl Shared {
     /// The modules that are mapped, the newest first.
     pub(crate) fn mapped(&self) -> Vec<(String, Status)> {
         let modules = self.modules();
+        settle(&modules);
         let one = |(id, module): (_, &modfs_core::Module<_>)| {
-            Some((module.name().to_string(), modules.status(id)?))
+            Some((module.name().to_string(), status_of(&modules, id)?))
         };
         modules.iter().filter_map(one).collect()
     }
@@ -81,6 +84,7 @@ mod tests {
     fn line(name: &str, state: State, flags: Flags, refs: &[&str]) -> String {
         let status = Status {
             file: "module".into(),
+            pieces: Vec::new(),
             state,
             address: 0,
             size: 656,

@@ -82,6 +82,14 @@ impl ReferenceKernel {
         self.host.echo_log(echo);
     }
 
+    /// As [`Host::allow_wx`].
+    ///
+    /// # Errors
+    /// As for that.
+    pub fn allow_wx(&self) -> io::Result<()> {
+        self.host.allow_wx()
+    }
+
     /// As [`Host::show_to_gdb`].
     pub fn show_to_gdb(&self, show: bool) {
         self.host.show_to_gdb(show);

@@ -22,6 +22,7 @@ extern crate std;
 mod container;
 mod elf;
 mod error;
+pub mod image;
 mod info;
 mod module_file;
 #[cfg(feature = "signatures")]

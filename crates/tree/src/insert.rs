@@ -59,7 +59,11 @@ impl ModuleTree {
             self.follow(true);
             return Ok(());
         }
-        command(Command::Unmap)?;
+        // Of a linked image there may be several.
+        while let Some(status) = dir.status() {
+            let file = Some(status.file);
+            run::command(&dir, &caller, parsed(Command::Unmap, file))?;
+        }
         Ok(self.remove(name)?)
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! # What keeps a file frozen
 //!
-//! A file is frozen from when a `map` of it begins until nothing of it is mapped. The tree keeps
-//! a flag per file and asks the kernel before it relies on one that is set, so a module that
+//! A file is frozen from when a `map` of it begins until nothing of it is mapped; of a linked image only
+//! its length is, until the module is started. The tree keeps
+//! a flag per file, that it is mapped, and asks the kernel before it relies on one that is set, so a module that
 //! the kernel let go of by itself (autoclean) thaws its file, and an error or a panic in between
 //! cannot leave one frozen. `map` and `unmap` of one directory run one after the other;
 //! each is a [`Transition`], during which its file is frozen whatever the kernel says.
@@ -55,6 +56,17 @@ impl Rights {
         self.uid = change.uid.unwrap_or(self.uid);
         self.gid = change.gid.unwrap_or(self.gid);
     }
+}
+
+/// What of a module file may not be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frozen {
+    /// It is not mapped.
+    Nothing,
+    /// It is of an image that has not been started.
+    Length,
+    /// All of it.
+    Content,
 }
 
 pub(crate) struct ModuleDir {
@@ -158,14 +170,23 @@ impl ModuleDir {
         self.shared.kernel.status(&self.name)
     }
 
-    /// Whether the file may not be changed; clears a flag that has become untrue.
-    pub(crate) fn frozen(&self, state: &mut DirState, id: NodeId) -> Result<bool, Errno> {
+    /// What of the file may not be changed; clears a flag that has become untrue.
+    pub(crate) fn frozen(&self, state: &mut DirState, id: NodeId) -> Result<Frozen, Errno> {
         let in_transition = state.transition == Some(id);
         let file = state.file_mut(id)?;
-        if file.frozen && !in_transition {
-            file.frozen = self.status().is_some_and(|status| status.file == file.name);
+        if !file.mapped {
+            return Ok(Frozen::Nothing);
         }
-        Ok(file.frozen)
+        if in_transition {
+            return Ok(Frozen::Content);
+        }
+        let status = self.status().filter(|status| status.holds(&file.name));
+        file.mapped = status.is_some();
+        Ok(match status {
+            None => Frozen::Nothing,
+            Some(status) if status.is_open() => Frozen::Length,
+            Some(_) => Frozen::Content,
+        })
     }
 
     /// Marks the directory as removed. The caller holds the root's lock.
@@ -308,7 +329,7 @@ impl Node for ModuleDir {
             return Err(if exists { Errno::EPERM } else { Errno::ENOENT });
         };
         let id = state.files[at].id;
-        if self.frozen(&mut state, id)? {
+        if self.frozen(&mut state, id)? != Frozen::Nothing {
             return Err(Errno::EBUSY);
         }
         state.files.remove(at);

@@ -1,6 +1,6 @@
 //! A module file: write the object to it, read the state from it.
 
-use crate::module_dir::{DirState, ModuleDir, Rights};
+use crate::module_dir::{Frozen, ModuleDir, Rights};
 use crate::snapshot::slice;
 use crate::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, SetAttr};
 use modfs_core::{Errno, Flags, State, Status};
@@ -18,7 +18,7 @@ pub(crate) struct File {
     /// Shared with the kernel while it is mapped.
     pub(crate) content: Arc<Vec<u8>>,
     /// Set when a map of it begins; see [`ModuleDir::frozen`] before relying on it.
-    pub(crate) frozen: bool,
+    pub(crate) mapped: bool,
 }
 
 impl File {
@@ -32,7 +32,7 @@ impl File {
                 gid: caller.gid,
             },
             content: Arc::default(),
-            frozen: false,
+            mapped: false,
         }
     }
 
@@ -107,8 +107,14 @@ impl Node for ModuleFile {
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
         let mut state = self.dir.lock();
         if let Some(size) = change.size {
-            thawed(&self.dir, &mut state, self.id)?;
-            state.file_mut(self.id)?.truncate(size)?;
+            let frozen = self.dir.frozen(&mut state, self.id)?;
+            let file = state.file_mut(self.id)?;
+            match frozen {
+                Frozen::Nothing => file.truncate(size)?,
+                // To what it is.
+                Frozen::Length if size == file.content.len() as u64 => {}
+                Frozen::Length | Frozen::Content => return Err(Errno::EPERM),
+            }
         }
         state.file_mut(self.id)?.rights.change(change);
         Ok(())
@@ -117,8 +123,8 @@ impl Node for ModuleFile {
     fn open(&self, caller: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {
         let name = self.dir.lock().file(self.id)?.name.clone();
         let text = mode.read.then(|| {
-            let status = self.dir.status().filter(|status| status.file == name);
-            text(status.as_ref(), self.dir.shared.privileged(caller)).into_bytes()
+            let status = self.dir.status().filter(|status| status.holds(&name));
+            text(status.as_ref(), &name, self.dir.shared.privileged(caller)).into_bytes()
         });
         Ok(Box::new(OpenFile {
             dir: Arc::clone(&self.dir),
@@ -127,13 +133,6 @@ impl Node for ModuleFile {
             text,
         }))
     }
-}
-
-fn thawed(dir: &ModuleDir, state: &mut DirState, id: NodeId) -> Result<(), Errno> {
-    if dir.frozen(state, id)? {
-        return Err(Errno::EPERM);
-    }
-    Ok(())
 }
 
 struct OpenFile {
@@ -154,15 +153,21 @@ impl Handle for OpenFile {
             return Err(Errno::EBADF);
         }
         let mut state = self.dir.lock();
-        thawed(&self.dir, &mut state, self.id)?;
-        state.file_mut(self.id)?.write(offset, data)?;
+        let frozen = self.dir.frozen(&mut state, self.id)?;
+        let file = state.file_mut(self.id)?;
+        let end = offset.saturating_add(data.len() as u64);
+        match frozen {
+            Frozen::Content => return Err(Errno::EPERM),
+            Frozen::Length if end > file.content.len() as u64 => return Err(Errno::EPERM),
+            Frozen::Length | Frozen::Nothing => file.write(offset, data)?,
+        }
         Ok(data.len())
     }
 }
 
 /// What a module file reads: words of the state, a line each, and then the address for those
 /// who may see it.
-fn text(status: Option<&Status>, privileged: bool) -> String {
+fn text(status: Option<&Status>, file: &str, privileged: bool) -> String {
     let Some(status) = status else {
         return "unmapped\n".to_owned();
     };
@@ -177,9 +182,10 @@ fn text(status: Option<&Status>, privileged: bool) -> String {
     } else {
         text = format!("{}\n", status.state);
     }
-    if privileged && status.address != 0 {
+    let address = status.address_of(file);
+    if privileged && address != 0 {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:#018x}", status.address);
+        let _ = writeln!(text, "{address:#018x}");
     }
     text
 }
@@ -191,6 +197,7 @@ mod tests {
     fn status(state: State, flags: Flags) -> Status {
         Status {
             file: "f".into(),
+            pieces: Vec::new(),
             state,
             address: 0x1000,
             size: 1,
@@ -216,11 +223,11 @@ mod tests {
             (status(State::Deleted, none), "deleted\n"),
             (status(State::Uninitialized, all), "uninitialized\n"),
         ] {
-            assert_eq!(text(Some(&status), false), expected);
+            assert_eq!(text(Some(&status), "f", false), expected);
             let with_address = format!("{expected}0x0000000000001000\n");
-            assert_eq!(text(Some(&status), true), with_address);
+            assert_eq!(text(Some(&status), "f", true), with_address);
         }
-        assert_eq!(text(None, true), "unmapped\n");
+        assert_eq!(text(None, "f", true), "unmapped\n");
     }
 
     #[test]

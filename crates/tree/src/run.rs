@@ -4,7 +4,7 @@ use crate::command::{self, Parsed};
 use crate::module_dir::{DirState, ModuleDir};
 use crate::snapshot::one_line;
 use crate::{Caller, NodeId};
-use modfs_core::{Command, Errno, Refusal, State, verdict};
+use modfs_core::{Command, Errno, Refusal, State, Status, verdict};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn run_one(
                 )
             })
         }
-        (Command::Init, _) => kernel.init(module, file, &parsed.args),
+        (Command::Init, _) => fill(dir).and_then(|()| kernel.init(module, file, &parsed.args)),
         (Command::Exit, _) => kernel.exit(module, file),
     };
     (shown, outcome)
@@ -107,10 +107,27 @@ fn map(dir: &Arc<ModuleDir>, caller: &Caller, id: NodeId, file: &str) -> Result<
     let (content, mode) = {
         let mut state = dir.lock();
         let entry = state.file_mut(id)?;
-        entry.frozen = true;
+        entry.mapped = true;
         (Arc::clone(&entry.content), entry.rights.mode)
     };
     dir.shared.kernel.map(dir.name(), file, content, mode)
+}
+
+/// Hands over what the files of a linked image hold by now.
+fn fill(dir: &ModuleDir) -> Result<(), Refusal> {
+    let Some(status) = dir.status().filter(Status::is_open) else {
+        return Ok(());
+    };
+    for piece in &status.pieces {
+        let content = {
+            let state = dir.lock();
+            let mut files = state.files.iter();
+            let file = files.find(|file| file.name == piece.file);
+            Arc::clone(&file.ok_or(Errno::ENOENT)?.content)
+        };
+        dir.shared.kernel.fill(dir.name(), &piece.file, content)?;
+    }
+    Ok(())
 }
 
 /// Whether a command is about a module that others loaded, which has no file: one without a FILE,

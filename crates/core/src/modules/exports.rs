@@ -70,15 +70,24 @@ impl<P> Modules<P> {
                 entry.users += 1;
                 self.list[at].1.borrowed.push(name.into());
             }
-            let Owner::Module(dep) = owner else { continue };
-            if dep == id || self.list[at].1.deps.contains(&dep) {
-                continue;
+            if let Owner::Module(dep) = owner {
+                self.refer(id, dep);
             }
-            self.list[at].1.deps.push(dep);
-            if let Some(module) = self.get_mut(dep) {
-                module.refs.push(id);
-                module.gate.set(Flags::USED_ONCE);
-            }
+        }
+    }
+
+    /// Takes a reference of one module on another, once.
+    pub(super) fn refer(&mut self, id: Id, dep: Id) {
+        let Some(module) = self.get_mut(id) else {
+            return;
+        };
+        if dep == id || module.deps.contains(&dep) {
+            return;
+        }
+        module.deps.push(dep);
+        if let Some(module) = self.get_mut(dep) {
+            module.refs.push(id);
+            module.gate.set(Flags::USED_ONCE);
         }
     }
 

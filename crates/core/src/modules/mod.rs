@@ -342,6 +342,39 @@ impl<P> Modules<P> {
         Ok(())
     }
 
+    /// What an image that was linked outside exports and uses is known, since it is about to be started. A
+    /// name that is taken is left out, and returned: in 2.4 several modules could export one.
+    pub fn set_image(&mut self, id: Id, exports: &[Export], deps: &[Id]) -> Vec<(String, Owner)> {
+        let mut taken = Vec::new();
+        for export in exports {
+            match self
+                .symbols
+                .add(Owner::Module(id), core::slice::from_ref(export), false)
+            {
+                Ok(()) => {
+                    if let Some(module) = self.get_mut(id) {
+                        module.exports.push(export.name.clone());
+                    }
+                }
+                Err(others) => taken.extend(others),
+            }
+        }
+        for dep in deps {
+            self.refer(id, *dep);
+        }
+        taken
+    }
+
+    /// An image whose init has failed keeps its place: to be called when [`Modules::fail_init`] says that
+    /// nothing runs in it.
+    pub fn keep_image(&mut self, id: Id) {
+        if let Some(module) = self.get_mut(id)
+            && module.link == Link::None
+        {
+            module.link = Link::Done;
+        }
+    }
+
     /// The module could not be linked: its references are given back. A new one leaves the
     /// list; one that was to be linked anew is as it was before.
     pub fn abort_map(&mut self, id: Id) {
@@ -542,6 +575,7 @@ impl<P> Modules<P> {
         }
         Some(Status {
             file: module.file.to_string(),
+            pieces: Vec::new(),
             state: module.state,
             address: module.address,
             size: module.size,

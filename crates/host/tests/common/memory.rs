@@ -71,7 +71,7 @@ pub(crate) struct Held {
     /// 512-byte blocks of the arena's memfds.
     pub(crate) memfd_blocks: u64,
     /// Bytes taken of the arena.
-    pub(crate) arena: [u64; 3],
+    pub(crate) arena: [u64; 4],
     /// Open files.
     pub(crate) files: usize,
 }

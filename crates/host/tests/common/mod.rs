@@ -29,7 +29,7 @@ pub(crate) fn host() -> Host {
 }
 
 /// Bytes taken of the arena, which all hosts of a process share: code, rodata, data.
-pub(crate) fn arena_used() -> [u64; 3] {
+pub(crate) fn arena_used() -> [u64; 4] {
     Arena::get().expect("the arena").used()
 }
 

@@ -260,6 +260,7 @@ impl Kernel for LinuxKernel {
             let staged = staged?;
             return Some(Status {
                 file,
+                pieces: Vec::new(),
                 state,
                 address: 0,
                 size: staged.image.len() as u64,
@@ -276,6 +277,7 @@ impl Kernel for LinuxKernel {
         let is_dep = |other: &&Loaded| other.used_by.contains(&loaded.name);
         Some(Status {
             file,
+            pieces: Vec::new(),
             state,
             address: loaded.address,
             size: loaded.size,

@@ -75,6 +75,7 @@ impl Double {
         let mapped = Mapped {
             status: Status {
                 file: String::new(),
+                pieces: Vec::new(),
                 state: State::Running,
                 address: 0,
                 size: 1,
@@ -169,6 +170,7 @@ impl Kernel for Double {
         let mapped = Mapped {
             status: Status {
                 file: file.to_owned(),
+                pieces: Vec::new(),
                 state: State::Uninitialized,
                 address: 0x7f00_0000,
                 size: object.len() as u64,

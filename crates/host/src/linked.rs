@@ -1,0 +1,469 @@
+//! Linked images: modules whose files hold what is to be in memory, made by a loader outside.
+//!
+//! `map` gives each file its place, by its mode; `init` reads the header and checks a copy of all
+//! ([`modfs_object::image`]), puts it into place, and starts the module as any other.
+
+use crate::call::Owner;
+use crate::host::{Loaded, Shared};
+use crate::image::Image;
+use crate::kernel::not_faulted;
+use crate::log::Level;
+use crate::params::Params;
+use modfs_arena::{Block, Kind};
+use modfs_core::{
+    Command, Errno, Export, Flags, Id, InitArgs, Modules, NewModule, Piece as Place, Refusal,
+    State, Status, verdict,
+};
+use modfs_object::image::{self, GPLONLY, Header, ImageError, offset};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A mapped file of an image.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    file: Arc<str>,
+    pub(crate) block: Arc<Block>,
+    /// What is to be there.
+    content: Option<Arc<Vec<u8>>>,
+}
+
+impl Piece {
+    /// Files of this name, or that begin so and go on with a dot, are given back when init has returned.
+    const INIT: &str = "init";
+
+    fn is_init(&self) -> bool {
+        let rest = self.file.strip_prefix(Piece::INIT);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+}
+
+/// The header of a running image, in which the module counts itself.
+#[derive(Debug)]
+pub(crate) struct Head {
+    block: Arc<Block>,
+    /// A function that says whether it may be unloaded; 0: none, the count does.
+    pub(crate) can_unload: u64,
+}
+
+impl Head {
+    /// The count that the module's own code keeps.
+    pub(crate) fn uses(&self) -> usize {
+        let count = self.block.fetch_add(offset::USECOUNT, 0).unwrap_or(0);
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// What the module's own code has noted since the last call.
+    fn take_flags(&self) -> Flags {
+        let noted = Flags::VISITED.union(Flags::USED_ONCE);
+        let bits = u64::from(noted.bits());
+        let word = self.block.fetch_clear(offset::FLAGS, bits).unwrap_or(0);
+        [Flags::VISITED, Flags::USED_ONCE]
+            .into_iter()
+            .filter(|flag| word & u64::from(flag.bits()) != 0)
+            .fold(Flags::default(), Flags::union)
+    }
+}
+
+/// Whether a file holds an image, or is to: an object begins with its magic.
+pub(crate) fn is_image(content: &[u8]) -> bool {
+    !content.is_empty() && content.iter().all(|byte| *byte == 0)
+}
+
+fn invalid(error: ImageError) -> Refusal {
+    Refusal::new(Errno::EINVAL, error.to_string())
+}
+
+impl Loaded {
+    /// Whether it is a linked image.
+    pub(crate) fn is_linked(&self) -> bool {
+        !self.pieces.is_empty()
+    }
+
+    /// Adds to a status what only the host knows.
+    pub(crate) fn complete(&self, status: &mut Status) {
+        let place = |piece: &Piece| Place {
+            file: piece.file.to_string(),
+            address: piece.block.address(),
+        };
+        status.pieces = self.pieces.iter().map(place).collect();
+        if let Some(first) = status.pieces.first() {
+            status.file.clone_from(&first.file);
+        }
+        if let Some(head) = self.image.as_ref().and_then(|image| image.head.as_ref()) {
+            status.usecount += head.uses();
+        }
+    }
+
+    fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.block.size()).sum()
+    }
+}
+
+/// Takes over what modules have noted in their own headers.
+pub(crate) fn settle(modules: &Modules<Loaded>) {
+    for (_, module) in modules.iter().filter(|(_, m)| m.state() == State::Running) {
+        let image = module.payload().and_then(|loaded| loaded.image.as_ref());
+        if let Some(head) = image.and_then(|image| image.head.as_ref()) {
+            module.gate().set(head.take_flags());
+        }
+    }
+}
+
+impl Shared {
+    /// Gives a file of an image a place of the kind that its mode says.
+    fn piece(&self, file: &str, size: u64, mode: u32) -> Result<Piece, Refusal> {
+        const ALIGN: u64 = 4096;
+        let kind = match (mode & 0o222 != 0, mode & 0o111 != 0) {
+            (true, true) if self.arena.allows_wx() => Kind::Wx,
+            (true, true) => {
+                let text = format!(
+                    "{file} is both writable and executable (mode {:04o}): this host maps no such \
+                     image unless it is started with --allow-wx; give it code of mode 0500 and data of \
+                     mode 0600 in files of their own",
+                    mode & 0o777
+                );
+                return Err(Refusal::new(Errno::EPERM, text));
+            }
+            (false, true) => Kind::Code,
+            (true, false) => Kind::Data,
+            (false, false) => Kind::Rodata,
+        };
+        let block = self.arena.alloc(kind, size, ALIGN).map_err(|_| {
+            let text = format!("no room for {size} bytes of {file}");
+            Refusal::new(Errno::ENOMEM, text)
+        })?;
+        if !matches!(kind, Kind::Data | Kind::Wx) {
+            // What was there before is nobody's business, and no code.
+            let zeros = vec![0; usize::try_from(size).unwrap_or(0)];
+            block.write(0, &zeros).map_err(no_room)?;
+        }
+        Ok(Piece {
+            file: file.into(),
+            block: Arc::new(block),
+            content: None,
+        })
+    }
+
+    /// Maps a file of an image: the module's first, or a further one.
+    pub(crate) fn map_piece(
+        &self,
+        module: &str,
+        file: &str,
+        size: u64,
+        mode: u32,
+    ) -> Result<(), Refusal> {
+        let piece = self.piece(file, size, mode)?;
+        let mut modules = self.modules();
+        let held = modules.find(module).and_then(|id| modules.get_mut(id));
+        if let Some(held) = held
+            && held.state() == State::Uninitialized
+            && let Some(loaded) = held.payload_mut()
+            && loaded.is_linked()
+            && loaded.pieces.iter().all(|piece| *piece.file != *file)
+        {
+            loaded.pieces.push(piece);
+            let (address, size) = (loaded.pieces[0].block.address(), loaded.size());
+            held.set_extent(address, size);
+            return Ok(());
+        }
+        let new = NewModule { name: module, file };
+        let id = modules.begin_map(&new)?;
+        let entered = modules.get(id).ok_or(Errno::ENOENT)?;
+        let owner = Owner {
+            id,
+            name: entered.name().clone(),
+            gate: entered.gate().clone(),
+            dead: AtomicBool::new(false),
+        };
+        let (address, size) = (piece.block.address(), piece.block.size());
+        let loaded = Loaded {
+            object: None,
+            image: None,
+            pieces: vec![piece],
+            info: Box::default(),
+            params: Arc::new(Params::new(Vec::new())),
+            owner: Arc::new(owner),
+            shown: None,
+        };
+        modules.finish_map(id, &[], loaded)?;
+        if let Some(module) = modules.get_mut(id) {
+            module.set_extent(address, size);
+        }
+        Ok(())
+    }
+
+    /// Takes the place of one of several files away; `false`: it is the last, or of no image.
+    pub(crate) fn unmap_piece(&self, module: &str, file: &str) -> Result<bool, Refusal> {
+        let mut modules = self.modules();
+        let Some(held) = modules.find(module).and_then(|id| modules.get_mut(id)) else {
+            return Ok(false);
+        };
+        let state = held.state();
+        let Some(loaded) = held.payload_mut() else {
+            return Ok(false);
+        };
+        let at = loaded.pieces.iter().position(|piece| *piece.file == *file);
+        let Some(at) = at.filter(|_| loaded.pieces.len() > 1) else {
+            return Ok(false);
+        };
+        verdict(Some(state), Command::Unmap)?;
+        loaded.image = None;
+        let gone = loaded.pieces.remove(at);
+        let (address, size) = (loaded.pieces[0].block.address(), loaded.size());
+        held.set_extent(address, size);
+        drop(modules);
+        drop(gone);
+        Ok(true)
+    }
+
+    /// The name under which the module list knows a file: of an image it is that of the first.
+    pub(crate) fn listed_file(&self, module: &str, file: &str) -> Arc<str> {
+        let modules = self.modules();
+        let held = modules.find(module).and_then(|id| modules.get(id));
+        let of_it = held.filter(|held| {
+            let loaded = held.payload();
+            loaded.is_some_and(|loaded| loaded.pieces.iter().any(|piece| *piece.file == *file))
+        });
+        of_it.map_or_else(|| file.into(), |held| held.file().clone())
+    }
+
+    /// Keeps what is to be in a file's place.
+    pub(crate) fn fill_piece(
+        &self,
+        module: &str,
+        file: &str,
+        content: Arc<Vec<u8>>,
+    ) -> Result<(), Refusal> {
+        let mut modules = self.modules();
+        let held = modules.find(module).and_then(|id| modules.get_mut(id));
+        let held = held.ok_or(Errno::ENOENT)?;
+        verdict(Some(held.state()), Command::Init)?;
+        let loaded = held.payload_mut().ok_or(Errno::ENOENT)?;
+        let mut pieces = loaded.pieces.iter_mut();
+        let piece = pieces.find(|piece| *piece.file == *file);
+        let piece = piece.ok_or(Errno::ENOENT)?;
+        if content.len() as u64 != piece.block.size() {
+            let text = format!("{file} has another length than when it was mapped");
+            return Err(Refusal::new(Errno::EINVAL, text));
+        }
+        piece.content = Some(content);
+        Ok(())
+    }
+
+    /// Checks an image for which init has begun, and puts it into place. `file` is the one with the header.
+    pub(crate) fn place_image(
+        &self,
+        id: Id,
+        module: &str,
+        file: &str,
+        args: &InitArgs,
+    ) -> Result<(), Refusal> {
+        let (mut blocks, mut contents) = (Vec::new(), Vec::new());
+        {
+            let modules = self.modules();
+            let loaded = modules.get(id).and_then(|module| module.payload());
+            let loaded = loaded.ok_or(Errno::ENOENT)?;
+            // The one with the header first.
+            let (head, others): (Vec<_>, Vec<_>) =
+                loaded.pieces.iter().partition(|piece| *piece.file == *file);
+            for piece in head.into_iter().chain(others) {
+                blocks.push((piece.block.clone(), piece.is_init()));
+                contents.push(piece.content.clone().ok_or(Errno::EINVAL)?);
+            }
+        }
+        if !matches!(blocks[0].0.kind(), Kind::Data | Kind::Wx) {
+            let text = format!("{file} holds the header, and so has to be writable (mode 0600)");
+            return Err(Refusal::new(Errno::EINVAL, text));
+        }
+        let pieces: Vec<_> = blocks
+            .iter()
+            .zip(&contents)
+            .map(|((block, _), content)| image::Piece {
+                address: block.address(),
+                bytes: content,
+            })
+            .collect();
+        let image = image::Image::read(&pieces, module).map_err(invalid)?;
+        let (executable, header) = (|address| is_code(&blocks, address), &image.header);
+        for (address, what) in [
+            (header.init, "init"),
+            (header.cleanup, "cleanup"),
+            (header.can_unload, "can_unload"),
+        ] {
+            if address != 0 && !executable(address) {
+                let text = format!("header: {what} is not in a file that is executable");
+                return Err(Refusal::new(Errno::EINVAL, text));
+            }
+        }
+        let deps = self.deps_of(&image)?;
+        for ((block, _), content) in blocks.iter().zip(&contents) {
+            block.write(0, content).map_err(no_room)?;
+        }
+        let head = &blocks[0].0;
+        let flags = header.flags | INITIALIZING;
+        for (at, value) in [
+            (offset::NEXT, 0),
+            (offset::USECOUNT, 1),
+            (offset::FLAGS, flags),
+            (offset::REFS, 0),
+        ] {
+            let bytes: [u8; 8] = u64::to_le_bytes(value);
+            head.write(at, &bytes).map_err(no_room)?;
+        }
+        self.enter_image(id, module, &image, &deps, blocks, args);
+        Ok(())
+    }
+
+    /// The modules whose headers an image's table of references names.
+    fn deps_of(&self, image: &image::Image<'_>) -> Result<Vec<Id>, Refusal> {
+        let modules = self.modules();
+        let find = |address: &u64| {
+            let mut running = modules.iter();
+            let found = running.find(|(id, module)| {
+                let status = modules.status(*id);
+                module.state() == State::Running
+                    && status.is_some_and(|status| status.address == *address)
+            });
+            found.map(|(id, _)| id).ok_or_else(|| {
+                let text =
+                    format!("found dependency at {address:#x} that is (no longer?) a module");
+                Refusal::new(Errno::EINVAL, text)
+            })
+        };
+        image.deps.iter().map(find).collect()
+    }
+
+    /// Makes known what an image exports and uses, and where it is.
+    fn enter_image(
+        &self,
+        id: Id,
+        module: &str,
+        image: &image::Image<'_>,
+        deps: &[Id],
+        blocks: Vec<(Arc<Block>, bool)>,
+        args: &InitArgs,
+    ) {
+        let export = |(name, address): &(&str, u64)| Export {
+            name: name.strip_prefix(GPLONLY).unwrap_or(name).into(),
+            address: *address,
+            near: *address,
+            crc: None,
+            gpl: name.starts_with(GPLONLY),
+        };
+        let exports: Vec<Export> = image.symbols.iter().map(export).collect();
+        for parameter in &args.parameters {
+            let text = format!("{module}: parameter '{parameter}' ignored: it is a linked image");
+            self.log.write(Level::Warning, &text);
+        }
+        let address = blocks[0].0.address();
+        let head = Head {
+            block: blocks[0].0.clone(),
+            can_unload: image.header.can_unload,
+        };
+        let Header { init, cleanup, .. } = image.header;
+        let placed = Arc::new(Image::linked(head, [init, cleanup], blocks));
+        let mut modules = self.modules();
+        let taken = modules.set_image(id, &exports, deps);
+        for (name, owner) in taken {
+            let owner = modules.owner_name(owner);
+            let text = format!("{module}: exports {name}, which {owner} exports already: not used");
+            self.log.write(Level::Warning, &text);
+        }
+        let Some(held) = modules.get_mut(id) else {
+            return;
+        };
+        held.set_extent(address, placed.size());
+        if image.header.flags & image::AUTOCLEAN != 0 {
+            held.gate().set(Flags::AUTOCLEAN);
+        }
+        if let Some(loaded) = held.payload_mut() {
+            loaded.image = Some(placed);
+            loaded.owner.dead.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Its init has returned 0: what was for init only goes.
+    pub(crate) fn image_runs(&self, id: Id, image: &Image) {
+        if let Some(head) = &image.head {
+            head.block.fetch_add(offset::USECOUNT, -1);
+            head.block.fetch_clear(offset::FLAGS, INITIALIZING);
+        }
+        let mut modules = self.modules();
+        let loaded = modules.get_mut(id).and_then(|module| module.payload_mut());
+        if let Some(loaded) = loaded {
+            loaded.pieces.retain(|piece| !piece.is_init());
+            loaded
+                .pieces
+                .iter_mut()
+                .for_each(|piece| piece.content = None);
+        }
+    }
+
+    /// Its init has failed, and nothing runs in it: it is as it was before, with its place.
+    pub(crate) fn image_failed(&self, modules: &mut Modules<Loaded>, id: Id) {
+        modules.keep_image(id);
+        let Some(held) = modules.get_mut(id) else {
+            return;
+        };
+        let Some(loaded) = held.payload_mut() else {
+            return;
+        };
+        loaded.image = None;
+        let (address, size) = (loaded.pieces[0].block.address(), loaded.size());
+        held.set_extent(address, size);
+    }
+
+    /// Whether an image says of itself that it may not be unloaded.
+    ///
+    /// # Errors
+    /// EBUSY: so it says.
+    pub(crate) fn asks_to_stay(&self, module: &str, id: Id) -> Result<(), Refusal> {
+        let (owner, can_unload, uses) = {
+            let modules = self.modules();
+            let held = modules
+                .get(id)
+                .filter(|held| held.state() == State::Running);
+            let Some(loaded) = held.and_then(|held| held.payload()) else {
+                return Ok(());
+            };
+            let Some(head) = loaded.image.as_ref().and_then(|image| image.head.as_ref()) else {
+                return Ok(());
+            };
+            (loaded.owner.clone(), head.can_unload, head.uses())
+        };
+        let says = match can_unload {
+            0 => match uses {
+                0 => return Ok(()),
+                uses => format!("{module} is in use {uses} times, by its own count"),
+            },
+            function => match self.ask(&owner, function)? {
+                0 => return Ok(()),
+                said => format!("{module} says that it cannot be unloaded ({said})"),
+            },
+        };
+        Err(Refusal::new(Errno::EBUSY, says))
+    }
+
+    /// Calls a function of a running image that takes nothing and returns an int.
+    fn ask(&self, owner: &Arc<Owner>, function: u64) -> Result<i32, Refusal> {
+        let pin = owner.pin().ok_or(Errno::EBUSY)?;
+        let modules = self.modules();
+        not_faulted(&modules, owner.id)?;
+        drop(modules);
+        self.call_plain(pin.owner(), function)
+            .map(|value| value as i32)
+    }
+}
+
+/// `MOD_INITIALIZING`.
+const INITIALIZING: u64 = 64;
+
+fn is_code(blocks: &[(Arc<Block>, bool)], address: u64) -> bool {
+    blocks
+        .iter()
+        .any(|(block, _)| matches!(block.kind(), Kind::Code | Kind::Wx) && block.contains(address))
+}
+
+fn no_room(error: std::io::Error) -> Refusal {
+    Refusal::new(Errno::ENOMEM, format!("writing the image: {error}"))
+}

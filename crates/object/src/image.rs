@@ -1,0 +1,443 @@
+//! Linked images: what a loader outside of the kernel has linked, with 2.4's `struct module` at the head of
+//! one of its files (linux-2.4, include/linux/module.h, x86_64).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// `sizeof(struct module)`.
+pub const HEADER: usize = 184;
+/// The offset of its first member that a header need not have.
+const REQUIRED: u64 = 112;
+/// A header may be so much longer than those that are known.
+const NEWER: u64 = 16 * 8;
+/// `sizeof(struct module_symbol)`: value, name.
+pub const SYMBOL: u64 = 16;
+/// `sizeof(struct module_ref)`: dep, ref, next_ref.
+pub const REF: u64 = 24;
+/// `sizeof(struct exception_table_entry)`.
+const EXCEPTION: u64 = 16;
+
+/// No name is longer: 2.4's insmod makes some of the paths of files.
+const LONGEST: usize = 8192;
+
+/// `MOD_AUTOCLEAN`: the one flag that a header may have.
+pub const AUTOCLEAN: u64 = 4;
+/// What a name in the symbols begins with that is only for modules with a GPL-compatible licence.
+pub const GPLONLY: &str = "GPLONLY_";
+
+/// Offsets of the members that the kernel changes.
+pub mod offset {
+    /// `next`.
+    pub const NEXT: u64 = 8;
+    /// `uc.usecount`, an int.
+    pub const USECOUNT: u64 = 32;
+    /// `flags`.
+    pub const FLAGS: u64 = 40;
+    /// `refs`.
+    pub const REFS: u64 = 72;
+}
+
+/// `struct module`, as a loader fills it in. Pointers are addresses in the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "2.4's names")]
+pub struct Header {
+    pub size_of_struct: u64,
+    pub name: u64,
+    pub size: u64,
+    pub flags: u64,
+    pub nsyms: u32,
+    pub ndeps: u32,
+    pub syms: u64,
+    pub deps: u64,
+    pub init: u64,
+    pub cleanup: u64,
+    pub ex_table_start: u64,
+    pub ex_table_end: u64,
+    pub can_unload: u64,
+    pub kallsyms_start: u64,
+    pub kallsyms_end: u64,
+    pub archdata_start: u64,
+    pub archdata_end: u64,
+    pub kernel_data: u64,
+}
+
+impl Header {
+    /// The structure's bytes; what the kernel keeps in it is 0.
+    pub fn to_bytes(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let mut put = |at: usize, value: u64| {
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        };
+        put(0, self.size_of_struct);
+        put(16, self.name);
+        put(24, self.size);
+        put(40, self.flags);
+        put(48, u64::from(self.nsyms) | u64::from(self.ndeps) << 32);
+        put(56, self.syms);
+        put(64, self.deps);
+        put(80, self.init);
+        put(88, self.cleanup);
+        put(96, self.ex_table_start);
+        put(104, self.ex_table_end);
+        put(128, self.can_unload);
+        put(144, self.kallsyms_start);
+        put(152, self.kallsyms_end);
+        put(160, self.archdata_start);
+        put(168, self.archdata_end);
+        put(176, self.kernel_data);
+        bytes
+    }
+
+    /// The structure at the head of a file. What `size_of_struct` says is not there is 0.
+    ///
+    /// # Errors
+    /// It is no such header.
+    pub fn read(file: &[u8]) -> Result<Header, ImageError> {
+        let size_of_struct = file
+            .first_chunk()
+            .map_or(0, |word| u64::from_le_bytes(*word));
+        if !(REQUIRED..=HEADER as u64 + NEWER).contains(&size_of_struct) {
+            return Err(ImageError::HeaderSize(size_of_struct));
+        }
+        // Its own length, so in the file, or the file is too short.
+        let there = usize::try_from(size_of_struct)
+            .ok()
+            .and_then(|size| file.get(..size));
+        let there = there.ok_or(ImageError::HeaderSize(size_of_struct))?;
+        let word = |at: usize| {
+            let bytes = there
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u64::from_le_bytes)
+        };
+        let counts = word(48);
+        Ok(Header {
+            size_of_struct,
+            name: word(16),
+            size: word(24),
+            flags: word(40),
+            nsyms: counts as u32,
+            ndeps: (counts >> 32) as u32,
+            syms: word(56),
+            deps: word(64),
+            init: word(80),
+            cleanup: word(88),
+            ex_table_start: word(96),
+            ex_table_end: word(104),
+            can_unload: word(128),
+            kallsyms_start: word(144),
+            kallsyms_end: word(152),
+            archdata_start: word(160),
+            archdata_end: word(168),
+            kernel_data: word(176),
+        })
+    }
+}
+
+/// Why an image is not taken: EINVAL, as in 2.4.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// It is no header of 2.4, or the file is shorter than it.
+    #[error(
+        "invalid module header size {0}: it has from 112 to 312 bytes, at the head of the file"
+    )]
+    HeaderSize(u64),
+    /// The header says more than was created.
+    #[error("header: size is {0}, more than the file's {1}")]
+    Size(u64, u64),
+    /// Something points out of the module.
+    #[error("header: {0} is not within the module")]
+    Bounds(&'static str),
+    /// A range ends before it begins, or is no whole number of entries.
+    #[error("header: {0} is not a range of entries")]
+    Range(&'static str),
+    /// Flags that only the kernel sets.
+    #[error("header: flags are {0:#x}; only MOD_AUTOCLEAN (4) can be given")]
+    Flags(u64),
+    /// What only the kernel sets.
+    #[error("header: kernel_data is not 0")]
+    KernelData,
+    /// It is of another name.
+    #[error("changed module name to `{0}' from `{1}'")]
+    Name(String, String),
+    /// A string without an end, or that is no text.
+    #[error("header: {0} is not a string within the module")]
+    Text(&'static str),
+}
+
+/// A file of a module, and where it is in the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    /// Where it is.
+    pub address: u64,
+    /// What is there.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Piece<'a> {
+    fn get(&self, address: u64, length: u64) -> Option<&'a [u8]> {
+        let start = usize::try_from(address.checked_sub(self.address)?).ok()?;
+        let end = start.checked_add(usize::try_from(length).ok()?)?;
+        self.bytes.get(start..end)
+    }
+}
+
+/// A module as its image says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image<'a> {
+    /// The header.
+    pub header: Header,
+    /// The addresses of the headers of the modules that it uses.
+    pub deps: Vec<u64>,
+    /// The symbols that it exports, with `GPLONLY_` before their names where that is so.
+    pub symbols: Vec<(&'a str, u64)>,
+}
+
+impl<'a> Image<'a> {
+    /// Reads an image, and checks all that it says (linux-2.4, kernel/module.c, sys_init_module) and what
+    /// 2.4 did not: each symbol.
+    ///
+    /// `pieces` are the module's files, the first the one with the header; `name` is the module's.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn read(pieces: &[Piece<'a>], name: &str) -> Result<Image<'a>, ImageError> {
+        let Some((head, others)) = pieces.split_first() else {
+            return Err(ImageError::HeaderSize(0));
+        };
+        let header = Header::read(head.bytes)?;
+        let created = head.bytes.len() as u64;
+        if header.size > created || header.size < header.size_of_struct {
+            return Err(ImageError::Size(header.size, created));
+        }
+        // What the header itself says to be the module: not the header, and not beyond `size`.
+        let body = Piece {
+            address: head.address.wrapping_add(header.size_of_struct),
+            bytes: &head.bytes[header.size_of_struct as usize..header.size as usize],
+        };
+        let get = |address: u64, length: u64| {
+            let in_others = || others.iter().find_map(|piece| piece.get(address, length));
+            body.get(address, length).or_else(in_others)
+        };
+        let text = |address: u64, what: &'static str| {
+            let after = [body].iter().chain(others).find_map(|piece| {
+                let start = usize::try_from(address.checked_sub(piece.address)?).ok()?;
+                piece.bytes.get(start..)
+            });
+            let after: &'a [u8] = after.ok_or(ImageError::Bounds(what))?;
+            let after = &after[..after.len().min(LONGEST)];
+            let end = after.iter().position(|byte| *byte == 0);
+            let text = end.and_then(|end| str::from_utf8(&after[..end]).ok());
+            text.ok_or(ImageError::Text(what))
+        };
+        let own = text(header.name, "name")?;
+        if own != name {
+            return Err(ImageError::Name(own.to_string(), name.to_string()));
+        }
+        let table = |address: u64, entries: u32, size: u64, what| match entries {
+            0 => Ok(&[][..]),
+            entries => get(address, u64::from(entries) * size).ok_or(ImageError::Bounds(what)),
+        };
+        let syms = table(header.syms, header.nsyms, SYMBOL, "syms")?;
+        let refs = table(header.deps, header.ndeps, REF, "deps")?;
+        for (address, what) in [
+            (header.init, "init"),
+            (header.cleanup, "cleanup"),
+            (header.can_unload, "can_unload"),
+        ] {
+            if address != 0 && get(address, 1).is_none() {
+                return Err(ImageError::Bounds(what));
+            }
+        }
+        let range = |start: u64, end: u64, entry: u64, what| {
+            let length = end.checked_sub(start).ok_or(ImageError::Range(what))?;
+            if length % entry != 0 {
+                return Err(ImageError::Range(what));
+            }
+            match end == 0 || get(start, length).is_some() {
+                true => Ok(()),
+                false => Err(ImageError::Bounds(what)),
+            }
+        };
+        let (start, end) = (header.ex_table_start, header.ex_table_end);
+        range(start, end, EXCEPTION, "ex_table")?;
+        range(header.kallsyms_start, header.kallsyms_end, 1, "kallsyms")?;
+        range(header.archdata_start, header.archdata_end, 1, "archdata")?;
+        if header.flags & !AUTOCLEAN != 0 {
+            return Err(ImageError::Flags(header.flags));
+        }
+        if header.kernel_data != 0 {
+            return Err(ImageError::KernelData);
+        }
+        let word = |bytes: &[u8]| {
+            bytes
+                .first_chunk()
+                .map_or(0, |word| u64::from_le_bytes(*word))
+        };
+        // One may be that of the end of something, and the header itself has a symbol.
+        let inside = |value: u64| {
+            pieces.iter().any(|piece| {
+                let at = value.checked_sub(piece.address);
+                at.is_some_and(|at| at <= piece.bytes.len() as u64)
+            })
+        };
+        let mut symbols = Vec::with_capacity(syms.len() / SYMBOL as usize);
+        for entry in syms.chunks_exact(SYMBOL as usize) {
+            let value = word(entry);
+            if !inside(value) {
+                return Err(ImageError::Bounds("the value of a symbol"));
+            }
+            symbols.push((text(word(&entry[8..]), "the name of a symbol")?, value));
+        }
+        Ok(Image {
+            header,
+            deps: refs.chunks_exact(REF as usize).map(word).collect(),
+            symbols,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: u64 = 0x1000_0000;
+
+    /// A module of one file: header, name, a symbol, its name, a dependency, code.
+    fn image(change: impl FnOnce(&mut Header)) -> Vec<u8> {
+        let body = AT + HEADER as u64;
+        let mut header = Header {
+            size_of_struct: HEADER as u64,
+            name: body,
+            size: HEADER as u64 + 96,
+            nsyms: 1,
+            syms: body + 8,
+            ndeps: 1,
+            deps: body + 32,
+            init: body + 64,
+            cleanup: body + 72,
+            ..Header::default()
+        };
+        change(&mut header);
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.resize(HEADER + 96, 0);
+        let mut put = |at: usize, part: &[u8]| {
+            bytes[HEADER + at..HEADER + at + part.len()].copy_from_slice(part);
+        };
+        put(0, b"t1\0");
+        put(8, &(body + 64).to_le_bytes());
+        put(16, &(body + 24).to_le_bytes());
+        put(24, b"func\0");
+        put(32, &0x2000_u64.to_le_bytes());
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Image<'_>, ImageError> {
+        Image::read(&[Piece { address: AT, bytes }], "t1")
+    }
+
+    fn refused(change: impl FnOnce(&mut Header)) -> ImageError {
+        let bytes = image(change);
+        read(&bytes).expect_err("must be refused")
+    }
+
+    #[test]
+    fn an_image_is_read() {
+        let bytes = image(|_| ());
+        let image = read(&bytes).unwrap();
+        assert_eq!(image.symbols, [("func", AT + HEADER as u64 + 64)]);
+        assert_eq!(image.deps, [0x2000]);
+        assert_eq!(Header::read(&bytes), Ok(image.header));
+    }
+
+    #[test]
+    fn each_field_is_checked() {
+        let end = AT + HEADER as u64 + 96;
+        assert_eq!(
+            refused(|h| h.size_of_struct = 104),
+            ImageError::HeaderSize(104)
+        );
+        assert_eq!(
+            refused(|h| h.size_of_struct = 320),
+            ImageError::HeaderSize(320)
+        );
+        assert_eq!(refused(|h| h.size += 1), ImageError::Size(281, 280));
+        assert_eq!(refused(|h| h.size = 8), ImageError::Size(8, 280));
+        assert_eq!(refused(|h| h.name = AT), ImageError::Bounds("name"));
+        assert_eq!(
+            refused(|h| h.name += 1),
+            ImageError::Name("1".into(), "t1".into())
+        );
+        for (change, what) in [
+            (
+                &(|h: &mut Header| h.syms = end - 8) as &dyn Fn(&mut Header),
+                "syms",
+            ),
+            (&|h| h.nsyms = u32::MAX, "syms"),
+            (&|h| h.deps = u64::MAX - 7, "deps"),
+            (&|h| h.ndeps = 5, "deps"),
+            (&|h| h.init = AT + 8, "init"),
+            (&|h| h.cleanup = end, "cleanup"),
+            (&|h| h.can_unload = 1, "can_unload"),
+            (
+                &|h| (h.kallsyms_start, h.kallsyms_end) = (end, end + 1),
+                "kallsyms",
+            ),
+            (
+                &|h| (h.archdata_start, h.archdata_end) = (AT, end),
+                "archdata",
+            ),
+        ] {
+            assert_eq!(refused(change), ImageError::Bounds(what), "{what}");
+        }
+        let range = |start, end| refused(|h| (h.ex_table_start, h.ex_table_end) = (start, end));
+        assert_eq!(range(end, end - 16), ImageError::Range("ex_table"));
+        assert_eq!(range(end - 15, end), ImageError::Range("ex_table"));
+        assert_eq!(range(AT, AT + 16), ImageError::Bounds("ex_table"));
+        assert_eq!(refused(|h| h.flags = 1), ImageError::Flags(1));
+        assert_eq!(refused(|h| h.kernel_data = 1), ImageError::KernelData);
+        // What a shorter header does not have is not looked at.
+        let bytes = image(|h| {
+            h.size_of_struct = 112;
+            h.kernel_data = 1;
+        });
+        assert!(read(&bytes).is_ok());
+    }
+
+    #[test]
+    fn symbols_are_checked() {
+        let mut bytes = image(|_| ());
+        bytes[HEADER + 16..HEADER + 24].copy_from_slice(&(AT + 8).to_le_bytes());
+        assert_eq!(
+            read(&bytes),
+            Err(ImageError::Bounds("the name of a symbol"))
+        );
+        let mut bytes = image(|_| ());
+        bytes[HEADER + 8..HEADER + 16].copy_from_slice(&8_u64.to_le_bytes());
+        assert_eq!(
+            read(&bytes),
+            Err(ImageError::Bounds("the value of a symbol"))
+        );
+        // A name without an end.
+        let mut bytes = image(|h| h.name = AT + HEADER as u64 + 90);
+        bytes[HEADER + 90..].fill(b'x');
+        assert_eq!(read(&bytes), Err(ImageError::Text("name")));
+    }
+
+    #[test]
+    fn files_of_a_module_are_one() {
+        let code = [0xc3; 16];
+        let bytes = image(|h| h.init = 0x5000);
+        let head = Piece {
+            address: AT,
+            bytes: &bytes,
+        };
+        let text = Piece {
+            address: 0x5000,
+            bytes: &code,
+        };
+        assert_eq!(read(&bytes), Err(ImageError::Bounds("init")));
+        assert!(Image::read(&[head, text], "t1").is_ok());
+        assert!(Image::read(&[], "t1").is_err());
+    }
+}

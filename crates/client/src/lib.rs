@@ -11,4 +11,4 @@ mod tree;
 
 pub use insert::{InsertError, Start};
 pub use remove::RemoveError;
-pub use tree::{NoTree, Refused, Tree, check_name, module_name};
+pub use tree::{Claim, NoTree, Refused, Tree, check_name, module_name};

@@ -10,8 +10,10 @@
 
 #![deny(unsafe_code)]
 
+mod calls;
 mod listing;
 mod modern;
+mod old;
 mod paths;
 #[allow(unsafe_code)]
 mod seccomp;

@@ -18,8 +18,8 @@ pub(crate) fn proc_modules(tree: &Tree) -> String {
             _ => "Unloading",
         };
         let refs = tree.lines(&name, "refs");
-        let uses: usize = read("usecount").unwrap_or_default().parse().unwrap_or(0);
-        let uses = uses + refs.len();
+        let uses: i64 = read("usecount").unwrap_or_default().parse().unwrap_or(0);
+        let uses = uses.max(0) + refs.len() as i64;
         let users = match refs.is_empty() {
             true => "-".to_owned(),
             false => refs.iter().map(|user| format!("{user},")).collect(),

@@ -27,7 +27,7 @@ pub(crate) fn init_module(
     supervisor: &Supervisor,
     target: &Target,
     call: &Notification,
-) -> Result<i32, Errno> {
+) -> Result<i64, Errno> {
     let [image, length, parameters, ..] = call.arguments;
     // `sizeof(Elf64_Ehdr)`.
     if length < 64 {
@@ -50,7 +50,7 @@ pub(crate) fn finit_module(
     target: &Target,
     process: Process,
     call: &Notification,
-) -> Result<i32, Errno> {
+) -> Result<i64, Errno> {
     let [descriptor, parameters, flags, ..] = call.arguments;
     // An int: the other half says nothing.
     let flags = flags & 0xffff_ffff;
@@ -106,7 +106,7 @@ fn insert(
     file: Option<String>,
     object: &[u8],
     parameters: &[u8],
-) -> Result<i32, Errno> {
+) -> Result<i64, Errno> {
     let parsed = Object::parse(object, EM_X86_64).map_err(|error| {
         supervisor.say(&format!("{call}: {error}"));
         Errno::ENOEXEC
@@ -165,7 +165,7 @@ pub(crate) fn delete_module(
     supervisor: &Supervisor,
     target: &Target,
     call: &Notification,
-) -> Result<i32, Errno> {
+) -> Result<i64, Errno> {
     let name = match target.string(call.arguments[0], NAME) {
         // Linux cuts it off there, and then finds none of that name.
         Err(Errno::ENAMETOOLONG) => return Err(Errno::ENOENT),

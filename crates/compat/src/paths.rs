@@ -1,6 +1,6 @@
 //! Calls that name a file: those about modules are answered by the host's files.
 
-use crate::seccomp::{Answer, Listener, Notification};
+use crate::seccomp::{Answer, I386, Listener, Notification};
 use crate::supervisor::Supervisor;
 use crate::target::Target;
 use crate::{listing, stat};
@@ -29,6 +29,9 @@ pub(crate) const CALLS: [(i64, usize); 13] = [
     (libc::SYS_readlink, 0),
     (libc::SYS_readlinkat, 1),
 ];
+
+/// The same of i386: those that open.
+pub(crate) const CALLS_I386: [(i64, usize); 4] = [(5, 0), (8, 0), (295, 1), (437, 1)];
 
 /// No path is longer (`PATH_MAX`).
 const LONGEST: usize = 4096;
@@ -71,7 +74,11 @@ fn told(error: rustix::io::Errno) -> Errno {
 
 /// What is meant by the path of a call.
 pub(crate) fn of_call(target: &Target, call: &Notification) -> Option<Meant> {
-    let (_, at) = CALLS.iter().find(|(number, _)| *number == call.number)?;
+    let calls = match call.architecture {
+        I386 => &CALLS_I386[..],
+        _ => &CALLS[..],
+    };
+    let (_, at) = calls.iter().find(|(number, _)| *number == call.number)?;
     let path = target.string(call.arguments[*at], LONGEST).ok()?;
     meant(&path)
 }
@@ -86,7 +93,13 @@ pub(crate) fn answer(
 ) {
     let answer = match flags(target, call) {
         Some(flags) => flags.and_then(|flags| {
-            let file = open(supervisor, what, flags)?;
+            let process = target.process(listener, call)?;
+            let file = match what {
+                Meant::Modules if supervisor.old_ones().has(process) => {
+                    open(supervisor, &Meant::Host("proc/modules".into()), flags)?
+                }
+                what => open(supervisor, what, flags)?,
+            };
             listener.answer_file(call, file.as_fd(), flags.contains(OFlags::CLOEXEC))
         }),
         None => {
@@ -102,7 +115,18 @@ pub(crate) fn answer(
 
 /// How a call wants to open; `None`: it does not open.
 fn flags(target: &Target, call: &Notification) -> Option<Result<OFlags, Errno>> {
-    let bits = match call.number {
+    /// The numbers that i386 has for what x86_64 calls so.
+    const SAME: [(i64, i64); 4] = [
+        (5, libc::SYS_open),
+        (8, libc::SYS_creat),
+        (295, libc::SYS_openat),
+        (437, libc::SYS_openat2),
+    ];
+    let number = match call.architecture {
+        I386 => SAME.iter().find(|(i386, _)| *i386 == call.number)?.1,
+        _ => call.number,
+    };
+    let bits = match number {
         libc::SYS_open => Ok(call.arguments[1]),
         libc::SYS_openat => Ok(call.arguments[2]),
         libc::SYS_creat => Ok((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64),

@@ -8,6 +8,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// `AUDIT_ARCH_X86_64` (linux/audit.h).
 pub(crate) const X86_64: u32 = 0xc000_003e;
+/// `AUDIT_ARCH_I386`.
+pub(crate) const I386: u32 = 0x4000_0003;
+
+/// An architecture's calls.
+pub(crate) type Calls<'a> = (u32, &'a [i64]);
 
 /// Tells of the calls of whoever has the filter.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) struct Notification {
     pub(crate) id: u64,
     /// The thread that made it.
     pub(crate) thread: u32,
+    /// Whose numbers they are: [`X86_64`] or [`I386`].
+    pub(crate) architecture: u32,
     /// Its number.
     pub(crate) number: i64,
     pub(crate) arguments: [u64; 6],
@@ -47,7 +54,7 @@ impl<T: Into<i64>> From<Result<T, Errno>> for Answer {
 ///
 /// # Errors
 /// EBUSY: who runs this is told of itself already. EINVAL: the kernel is too old, or has no seccomp.
-pub(crate) fn install(calls: &[i64]) -> io::Result<Listener> {
+pub(crate) fn install(calls: &[Calls<'_>]) -> io::Result<Listener> {
     let filter = filter(calls);
     let program = libc::sock_fprog {
         len: filter.len() as u16,
@@ -91,8 +98,8 @@ pub(crate) fn install(calls: &[i64]) -> io::Result<Listener> {
     Ok(listener)
 }
 
-/// Classic BPF: to tell of these calls of x86_64, and let all else pass.
-fn filter(calls: &[i64]) -> Vec<libc::sock_filter> {
+/// Classic BPF: to tell of these calls, and let all else pass.
+fn filter(calls: &[Calls<'_>]) -> Vec<libc::sock_filter> {
     const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
     const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
@@ -103,16 +110,18 @@ fn filter(calls: &[i64]) -> Vec<libc::sock_filter> {
         k,
     };
     let load = |offset: usize| op(LOAD, 0, 0, offset as u32);
-    let mut program = vec![
-        load(offset_of!(libc::seccomp_data, arch)),
-        op(EQUAL, 0, calls.len() + 1, X86_64),
-        load(offset_of!(libc::seccomp_data, nr)),
-    ];
-    for (at, number) in calls.iter().enumerate() {
-        program.push(op(EQUAL, calls.len() - at, 0, *number as u32));
+    let mut program = vec![load(offset_of!(libc::seccomp_data, arch))];
+    for (architecture, numbers) in calls {
+        // To the next architecture: over what follows.
+        program.push(op(EQUAL, 0, numbers.len() + 3, *architecture));
+        program.push(load(offset_of!(libc::seccomp_data, nr)));
+        for (at, number) in numbers.iter().enumerate() {
+            program.push(op(EQUAL, numbers.len() - at, 0, *number as u32));
+        }
+        program.push(op(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
+        program.push(op(RETURN, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
     }
     program.push(op(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW));
-    program.push(op(RETURN, 0, 0, libc::SECCOMP_RET_USER_NOTIF));
     program
 }
 
@@ -162,6 +171,7 @@ impl Listener {
                     return Ok(Some(Notification {
                         id: told.id,
                         thread: told.pid,
+                        architecture: told.data.arch,
                         number: told.data.nr.into(),
                         arguments: told.data.args,
                     }));

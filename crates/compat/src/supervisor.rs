@@ -1,8 +1,9 @@
 //! Running a program, and answering its calls.
 
+use crate::calls::{self, ModuleCall, OldOnes};
+use crate::paths;
 use crate::seccomp::{self, Answer, Listener, Notification};
-use crate::target::{Process, Target};
-use crate::{modern, paths};
+use crate::target::Target;
 use modfs_client::Tree;
 use modfs_core::Errno;
 use std::fmt;
@@ -12,13 +13,6 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-/// The calls about modules.
-const MODULE_CALLS: [i64; 3] = [
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-];
-
 /// Takes what is to be told of a call: why it was refused.
 type Said = Box<dyn Fn(&str) + Send + Sync>;
 
@@ -27,6 +21,7 @@ pub struct Supervisor {
     tree: Tree,
     host: PathBuf,
     said: Said,
+    old_ones: OldOnes,
 }
 
 impl fmt::Debug for Supervisor {
@@ -52,6 +47,7 @@ impl Supervisor {
             tree,
             host,
             said: Box::new(said),
+            old_ones: OldOnes::default(),
         })
     }
 
@@ -64,9 +60,7 @@ impl Supervisor {
         let (send, receive) = mpsc::channel::<Listener>();
         // The filter is one of the thread that starts the program: so the program has it, and we do not.
         let starter = thread::spawn(move || -> io::Result<Child> {
-            let paths = paths::CALLS.iter().map(|(number, _)| *number);
-            let calls: Vec<i64> = paths.chain(MODULE_CALLS).collect();
-            let listener = seccomp::install(&calls)?;
+            let listener = calls::with_all(seccomp::install)?;
             // Fails only when nobody waits for it any more.
             let _ = send.send(listener);
             let child = command.spawn()?;
@@ -103,46 +97,35 @@ impl Supervisor {
             Ok(target) => target,
             Err(errno) => return listener.answer(&call, Answer::Error(errno)),
         };
-        let meant = paths::of_call(&target, &call);
-        if meant.is_none() && !MODULE_CALLS.contains(&call.number) {
-            return listener.answer(&call, Answer::Continue);
-        }
-        let (supervisor, on) = (Arc::clone(self), Arc::clone(listener));
-        let work = move || match meant {
-            Some(meant) => paths::answer(&supervisor, &on, &target, &call, &meant),
-            None => {
-                let done = target.process(&on, &call);
-                let done = done.and_then(|process| supervisor.module_call(&target, process, &call));
-                on.answer(&call, done.into());
-            }
+        let which = ModuleCall::of(&call);
+        let meant = match which {
+            Some(_) => None,
+            None => paths::of_call(&target, &call),
         };
-        let spawned = thread::Builder::new().spawn(work);
-        if spawned.is_err() {
+        let (supervisor, on) = (Arc::clone(self), Arc::clone(listener));
+        let work: Box<dyn FnOnce() + Send> = match (which, meant) {
+            (None, None) => return listener.answer(&call, Answer::Continue),
+            (None, Some(meant)) => {
+                Box::new(move || paths::answer(&supervisor, &on, &target, &call, &meant))
+            }
+            (Some(which), _) => Box::new(move || {
+                let done = calls::module_call(&supervisor, &on, &target, &call, which);
+                on.answer(&call, done.into());
+            }),
+        };
+        if thread::Builder::new().spawn(work).is_err() {
             listener.answer(&call, Answer::Error(Errno::EAGAIN));
-        }
-    }
-
-    fn module_call(
-        &self,
-        target: &Target,
-        process: Process,
-        call: &Notification,
-    ) -> Result<i32, Errno> {
-        // In the place of CAP_SYS_MODULE: the rights are ours, and only for who has them too.
-        let own = rustix::process::geteuid().as_raw();
-        if process.uid != 0 && process.uid != own {
-            return Err(Errno::EPERM);
-        }
-        match call.number {
-            libc::SYS_init_module => modern::init_module(self, target, call),
-            libc::SYS_finit_module => modern::finit_module(self, target, process, call),
-            _ => modern::delete_module(self, target, call),
         }
     }
 
     /// Tells why something was refused.
     pub(crate) fn say(&self, text: &str) {
         (self.said)(text);
+    }
+
+    /// The processes that live in 2.4.
+    pub(crate) fn old_ones(&self) -> &OldOnes {
+        &self.old_ones
     }
 
     pub(crate) fn tree(&self) -> &Tree {

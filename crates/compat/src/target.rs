@@ -20,7 +20,9 @@ pub(crate) struct Target {
 /// Whose call it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Process {
-    id: u32,
+    pub(crate) id: u32,
+    /// When it began, in clock ticks since boot.
+    pub(crate) began: u64,
     /// Effective.
     pub(crate) uid: u32,
 }
@@ -72,8 +74,10 @@ impl Target {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_ascii_whitespace().nth(at)?.parse().ok()
         };
+        let id = field("Tgid:", 0).ok_or(Errno::ESRCH)?;
         let process = Process {
-            id: field("Tgid:", 0).ok_or(Errno::ESRCH)?,
+            id,
+            began: Process::began(id).ok_or(Errno::ESRCH)?,
             uid: field("Uid:", 1).ok_or(Errno::ESRCH)?,
         };
         match listener.waits(call) {
@@ -140,6 +144,15 @@ impl Target {
 }
 
 impl Process {
+    /// When a process began (proc(5), /proc/PID/stat, field 22); `None`: there is none.
+    pub(crate) fn began(id: u32) -> Option<u64> {
+        let text = fs::read(format!("/proc/{id}/stat")).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        // The second field, the program's name, may hold anything.
+        let (_, after) = text.rsplit_once(')')?;
+        after.split_ascii_whitespace().nth(19)?.parse().ok()
+    }
+
     /// One of its open files.
     ///
     /// # Errors

@@ -150,8 +150,9 @@ pub struct Status {
     pub address: Address,
     /// Bytes of the image as it is now (without the init part once that is given back).
     pub size: u64,
-    /// How many uses there are, not counting references.
-    pub usecount: usize,
+    /// How many uses there are, not counting references; -1: a function of the module says whether it is in
+    /// use (2.4's `can_unload`).
+    pub usecount: i64,
     /// AUTOCLEAN, VISITED, USED_ONCE.
     pub flags: Flags,
     /// Names of the modules whose symbols it uses.

@@ -594,7 +594,7 @@ impl Run {
         };
         assert_ne!(module.phase, Phase::Mapping);
         assert_eq!(status.state, module.phase.state());
-        assert_eq!(status.usecount, module.uses);
+        assert_eq!(status.usecount, module.uses as i64);
         assert_eq!(status.deps, module.deps, "deps of {name}");
         assert_eq!(status.refs, self.model.users(name), "refs of {name}");
         for (flag, expected) in [

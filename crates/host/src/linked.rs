@@ -42,14 +42,14 @@ impl Piece {
 pub(crate) struct Head {
     block: Arc<Block>,
     /// A function that says whether it may be unloaded; 0: none, the count does.
-    pub(crate) can_unload: u64,
+    can_unload: u64,
 }
 
 impl Head {
     /// The count that the module's own code keeps.
-    pub(crate) fn uses(&self) -> usize {
+    fn uses(&self) -> u32 {
         let count = self.block.fetch_add(offset::USECOUNT, 0).unwrap_or(0);
-        usize::try_from(count).unwrap_or(0)
+        u32::try_from(count).unwrap_or(0)
     }
 
     /// What the module's own code has noted since the last call.
@@ -90,7 +90,10 @@ impl Loaded {
             status.file.clone_from(&first.file);
         }
         if let Some(head) = self.image.as_ref().and_then(|image| image.head.as_ref()) {
-            status.usecount += head.uses();
+            status.usecount = match head.can_unload {
+                0 => status.usecount + i64::from(head.uses()),
+                _ => -1,
+            };
         }
     }
 

@@ -183,7 +183,8 @@ impl SysNode {
                 };
                 format!("{word}\n")
             }
-            "refcnt" => format!("{}\n", status.usecount + status.refs.len()),
+            // It has no -1.
+            "refcnt" => format!("{}\n", status.usecount.max(0) + status.refs.len() as i64),
             "initsize" => "0\n".into(),
             _ => "\n".into(),
         }

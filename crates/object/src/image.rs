@@ -88,21 +88,26 @@ impl Header {
         bytes
     }
 
+    /// How long the header is whose first word is this.
+    ///
+    /// # Errors
+    /// It is no header.
+    pub fn length(first: &[u8; 8]) -> Result<usize, ImageError> {
+        let size = u64::from_le_bytes(*first);
+        let known = (REQUIRED..=HEADER as u64 + NEWER).contains(&size);
+        let length = usize::try_from(size).ok().filter(|_| known);
+        length.ok_or(ImageError::HeaderSize(size))
+    }
+
     /// The structure at the head of a file. What `size_of_struct` says is not there is 0.
     ///
     /// # Errors
     /// It is no such header.
     pub fn read(file: &[u8]) -> Result<Header, ImageError> {
-        let size_of_struct = file
-            .first_chunk()
-            .map_or(0, |word| u64::from_le_bytes(*word));
-        if !(REQUIRED..=HEADER as u64 + NEWER).contains(&size_of_struct) {
-            return Err(ImageError::HeaderSize(size_of_struct));
-        }
+        let length = Header::length(file.first_chunk().unwrap_or(&[0; 8]))?;
+        let size_of_struct = length as u64;
         // Its own length, so in the file, or the file is too short.
-        let there = usize::try_from(size_of_struct)
-            .ok()
-            .and_then(|size| file.get(..size));
+        let there = file.get(..length);
         let there = there.ok_or(ImageError::HeaderSize(size_of_struct))?;
         let word = |at: usize| {
             let bytes = there
@@ -131,6 +136,67 @@ impl Header {
             archdata_end: word(168),
             kernel_data: word(176),
         })
+    }
+}
+
+impl Header {
+    /// Checks all that can be checked without the rest of the module, in 2.4's order but for the name.
+    /// `head` is the file that it is at the head of, `others` are the module's other files.
+    ///
+    /// # Errors
+    /// [`ImageError`].
+    pub fn check(&self, head: Extent, others: &[Extent]) -> Result<(), ImageError> {
+        if self.size > head.size || self.size < self.size_of_struct {
+            return Err(ImageError::Size(self.size, head.size));
+        }
+        // Not the header, and not beyond what it says to be the module.
+        let body = Extent {
+            address: head.address.wrapping_add(self.size_of_struct),
+            size: self.size - self.size_of_struct,
+        };
+        let has = |address: u64, length: u64| {
+            [body]
+                .iter()
+                .chain(others)
+                .any(|extent| extent.has(address, length))
+        };
+        let bounds = |address: u64, length: u64, what| match has(address, length) {
+            true => Ok(()),
+            false => Err(ImageError::Bounds(what)),
+        };
+        let table = |address: u64, entries: u32, entry: u64, what| match entries {
+            0 => Ok(()),
+            entries => bounds(address, u64::from(entries) * entry, what),
+        };
+        let function = |address: u64, what| match address {
+            0 => Ok(()),
+            address => bounds(address, 1, what),
+        };
+        let range = |start: u64, end: u64, entry: u64, what| {
+            let length = end.checked_sub(start).ok_or(ImageError::Range(what))?;
+            match end {
+                _ if length % entry != 0 => Err(ImageError::Range(what)),
+                0 => Ok(()),
+                _ => bounds(start, length, what),
+            }
+        };
+        bounds(self.name, 1, "name")?;
+        table(self.syms, self.nsyms, SYMBOL, "syms")?;
+        table(self.deps, self.ndeps, REF, "deps")?;
+        function(self.init, "init")?;
+        function(self.cleanup, "cleanup")?;
+        let (start, end) = (self.ex_table_start, self.ex_table_end);
+        range(start, end, EXCEPTION, "ex_table")?;
+        if self.flags & !AUTOCLEAN != 0 {
+            return Err(ImageError::Flags(self.flags));
+        }
+        function(self.can_unload, "can_unload")?;
+        range(self.kallsyms_start, self.kallsyms_end, 1, "kallsyms")?;
+        range(self.archdata_start, self.archdata_end, 1, "archdata")?;
+        match self.kernel_data {
+            0 => Ok(()),
+            _ => Err(ImageError::KernelData),
+        }
     }
 }
 
@@ -182,6 +248,23 @@ impl<'a> Piece<'a> {
     }
 }
 
+/// Where a file of a module is in the kernel, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it is.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Extent {
+    fn has(self, address: u64, length: u64) -> bool {
+        let at = address.checked_sub(self.address);
+        let end = at.and_then(|at| at.checked_add(length));
+        end.is_some_and(|end| end <= self.size)
+    }
+}
+
 /// A module as its image says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image<'a> {
@@ -206,21 +289,23 @@ impl<'a> Image<'a> {
             return Err(ImageError::HeaderSize(0));
         };
         let header = Header::read(head.bytes)?;
-        let created = head.bytes.len() as u64;
-        if header.size > created || header.size < header.size_of_struct {
-            return Err(ImageError::Size(header.size, created));
-        }
-        // What the header itself says to be the module: not the header, and not beyond `size`.
-        let body = Piece {
-            address: head.address.wrapping_add(header.size_of_struct),
-            bytes: &head.bytes[header.size_of_struct as usize..header.size as usize],
+        let extent = |piece: &Piece<'_>| Extent {
+            address: piece.address,
+            size: piece.bytes.len() as u64,
         };
+        let extents: Vec<Extent> = others.iter().map(extent).collect();
+        header.check(extent(head), &extents)?;
+        let body = [Piece {
+            address: head.address + header.size_of_struct,
+            bytes: &head.bytes[header.size_of_struct as usize..header.size as usize],
+        }];
+        let parts = || body.iter().chain(others);
         let get = |address: u64, length: u64| {
-            let in_others = || others.iter().find_map(|piece| piece.get(address, length));
-            body.get(address, length).or_else(in_others)
+            let found = parts().find_map(|piece| piece.get(address, length));
+            found.unwrap_or_default()
         };
         let text = |address: u64, what: &'static str| {
-            let after = [body].iter().chain(others).find_map(|piece| {
+            let after = parts().find_map(|piece| {
                 let start = usize::try_from(address.checked_sub(piece.address)?).ok()?;
                 piece.bytes.get(start..)
             });
@@ -234,41 +319,6 @@ impl<'a> Image<'a> {
         if own != name {
             return Err(ImageError::Name(own.to_string(), name.to_string()));
         }
-        let table = |address: u64, entries: u32, size: u64, what| match entries {
-            0 => Ok(&[][..]),
-            entries => get(address, u64::from(entries) * size).ok_or(ImageError::Bounds(what)),
-        };
-        let syms = table(header.syms, header.nsyms, SYMBOL, "syms")?;
-        let refs = table(header.deps, header.ndeps, REF, "deps")?;
-        for (address, what) in [
-            (header.init, "init"),
-            (header.cleanup, "cleanup"),
-            (header.can_unload, "can_unload"),
-        ] {
-            if address != 0 && get(address, 1).is_none() {
-                return Err(ImageError::Bounds(what));
-            }
-        }
-        let range = |start: u64, end: u64, entry: u64, what| {
-            let length = end.checked_sub(start).ok_or(ImageError::Range(what))?;
-            if length % entry != 0 {
-                return Err(ImageError::Range(what));
-            }
-            match end == 0 || get(start, length).is_some() {
-                true => Ok(()),
-                false => Err(ImageError::Bounds(what)),
-            }
-        };
-        let (start, end) = (header.ex_table_start, header.ex_table_end);
-        range(start, end, EXCEPTION, "ex_table")?;
-        range(header.kallsyms_start, header.kallsyms_end, 1, "kallsyms")?;
-        range(header.archdata_start, header.archdata_end, 1, "archdata")?;
-        if header.flags & !AUTOCLEAN != 0 {
-            return Err(ImageError::Flags(header.flags));
-        }
-        if header.kernel_data != 0 {
-            return Err(ImageError::KernelData);
-        }
         let word = |bytes: &[u8]| {
             bytes
                 .first_chunk()
@@ -281,6 +331,7 @@ impl<'a> Image<'a> {
                 at.is_some_and(|at| at <= piece.bytes.len() as u64)
             })
         };
+        let syms = get(header.syms, u64::from(header.nsyms) * SYMBOL);
         let mut symbols = Vec::with_capacity(syms.len() / SYMBOL as usize);
         for entry in syms.chunks_exact(SYMBOL as usize) {
             let value = word(entry);
@@ -289,6 +340,7 @@ impl<'a> Image<'a> {
             }
             symbols.push((text(word(&entry[8..]), "the name of a symbol")?, value));
         }
+        let refs = get(header.deps, u64::from(header.ndeps) * REF);
         Ok(Image {
             header,
             deps: refs.chunks_exact(REF as usize).map(word).collect(),

@@ -7,7 +7,7 @@ use crate::root::check_name;
 use crate::snapshot::{Snapshot, one_line};
 use crate::symbols::{self, SymbolsHandle};
 use crate::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, SetAttr};
-use modfs_core::{Errno, Parameter, Status};
+use modfs_core::{Errno, Flags, Parameter, Status};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ enum Which {
     State,
     Size,
     Usecount,
+    Flags,
     Deps,
     Refs,
     Symbols,
@@ -24,10 +25,11 @@ enum Which {
 }
 
 impl Which {
-    const ALL: [Which; 8] = [
+    const ALL: [Which; 9] = [
         Which::State,
         Which::Size,
         Which::Usecount,
+        Which::Flags,
         Which::Deps,
         Which::Refs,
         Which::Symbols,
@@ -40,6 +42,7 @@ impl Which {
             Which::State => "state",
             Which::Size => "size",
             Which::Usecount => "usecount",
+            Which::Flags => "flags",
             Which::Deps => "deps",
             Which::Refs => "refs",
             Which::Symbols => "symbols",
@@ -59,6 +62,13 @@ impl Which {
         Which::ALL.into_iter().find(|which| which.name() == name)
     }
 }
+
+/// The words that `flags` shows, 2.4's names.
+const FLAGS: [(Flags, &str); 3] = [
+    (Flags::AUTOCLEAN, "autoclean"),
+    (Flags::VISITED, "visited"),
+    (Flags::USED_ONCE, "used_once"),
+];
 
 /// The ids of a directory's status nodes.
 pub(crate) struct StatusIds([NodeId; Which::ALL.len()]);
@@ -127,6 +137,11 @@ impl StatusNode {
             (Which::State, Some(status)) => format!("{}\n", status.state),
             (Which::Size, Some(status)) => format!("{}\n", status.size),
             (Which::Usecount, Some(status)) => format!("{}\n", status.usecount),
+            (Which::Flags, Some(status)) => FLAGS
+                .iter()
+                .filter(|(flag, _)| status.flags.contains(*flag))
+                .map(|(_, word)| format!("{word}\n"))
+                .collect(),
             (Which::Deps, Some(status)) => names(&status.deps),
             (Which::Refs, Some(status)) => names(&status.refs),
             (Which::Symbols, Some(_)) => {

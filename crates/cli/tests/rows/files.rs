@@ -56,6 +56,7 @@ fn row_05_reserved_names_and_several_files() {
     let make = |name: &str| told(File::create_new(kernel.tree(name)).map(drop));
     for name in [
         "usecount",
+        "flags",
         "size",
         "deps",
         "refs",

@@ -579,7 +579,7 @@ impl<P> Modules<P> {
             state: module.state,
             address: module.address,
             size: module.size,
-            usecount: module.gate.count(),
+            usecount: i64::try_from(module.gate.count()).unwrap_or(i64::MAX),
             flags: module.gate.flags(),
             deps: module.deps.iter().map(|id| self.name(*id)).collect(),
             refs: module.refs.iter().rev().map(|id| self.name(*id)).collect(),

@@ -281,7 +281,7 @@ impl Kernel for LinuxKernel {
             state,
             address: loaded.address,
             size: loaded.size,
-            usecount: uses.saturating_sub(loaded.used_by.len()),
+            usecount: i64::try_from(uses.saturating_sub(loaded.used_by.len())).unwrap_or(i64::MAX),
             flags: match uses {
                 0 => Flags::default(),
                 _ => Flags::USED_ONCE,

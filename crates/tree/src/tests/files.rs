@@ -87,6 +87,7 @@ fn row_05_reserved_names() {
     for name in [
         "size",
         "usecount",
+        "flags",
         "deps",
         "refs",
         "symbols",
@@ -181,7 +182,7 @@ fn status_files() {
     world.module("user", b"module\nimport hello\n");
     world.control("user", "map").expect("map");
     let there = [
-        "control", "module", "state", "size", "usecount", "deps", "refs",
+        "control", "module", "state", "size", "usecount", "flags", "deps", "refs",
     ];
     let more = ["symbols", "info", "parameters/"];
     assert_eq!(world.names("hello"), [&there[..], &more[..]].concat());

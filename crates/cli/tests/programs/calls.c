@@ -1,0 +1,342 @@
+/*
+ * calls: makes the module system calls of Linux 2.4 and of today that its input says, a line each, and
+ * prints what each answers: a number, or the name of the errno. Numbers are as strtoul(3) reads them;
+ * @N is the address of the module that was created last, and N.
+ *
+ *   create NAME SIZE        create_module
+ *   image NAME SIZE RESULT  prepares an image of this size, whose init returns RESULT
+ *   set OFFSET NUMBER       changes a word of it
+ *   int OFFSET NUMBER       changes an int of it
+ *   text OFFSET TEXT        changes what is there to a string
+ *   dep NAME                has it depend on a module
+ *   init NAME               init_module of it
+ *   delete NAME             delete_module
+ *   query NAME WHICH SIZE   query_module; a SIZE of -1 is no buffer
+ *   syms [SIZE]             get_kernel_syms, of NULL, or of a table of so many entries
+ *   finit FILE FLAGS PARAM  today's finit_module
+ *   load FILE PARAM         today's init_module
+ *   remove NAME FLAGS       today's delete_module
+ *   cat FILE, stat FILE     what others see of it
+ *   user NUMBER             setuid(2)
+ *   raw NUMBER A B C D E    any of them
+ *
+ * A NAME of NULL is no address, BAD one where nothing is, LONG a name without an end, EMPTY "", EDGE a name that
+ * ends where nothing is mapped any more.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { HEADER = 184, NAME = 184, SYMS = 256, STRINGS = 320, DEPS = 512, CODE = 768 };
+
+static unsigned long address;
+static unsigned char image[1 << 16];
+static unsigned char buffer[1 << 16];
+
+static void told(const char *what, long result)
+{
+	if (result < 0 && result >= -4095)
+		printf("%s: %s\n", what, strerrorname_np(-result));
+	else
+		printf("%s: %ld\n", what, result);
+}
+
+static long call(long number, unsigned long a, unsigned long b, unsigned long c, unsigned long d,
+		 unsigned long e)
+{
+	long result = syscall(number, a, b, c, d, e);
+
+	return result == -1 ? -errno : result;
+}
+
+/* Where nothing is mapped, after a page where something is. */
+static char *edge(void)
+{
+	static char *pages;
+
+	if (!pages) {
+		pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		munmap(pages + 4096, 4096);
+	}
+	return pages + 4096;
+}
+
+static unsigned long name_of(char *word)
+{
+	static char longest[8192];
+
+	if (!word || !strcmp(word, "NULL"))
+		return 0;
+	if (!strcmp(word, "BAD"))
+		return 1;
+	if (!strcmp(word, "EMPTY"))
+		return (unsigned long)"";
+	if (!strcmp(word, "LONG"))
+		return (unsigned long)memset(longest, 'x', sizeof(longest));
+	if (!strcmp(word, "OPEN"))
+		return (unsigned long)memset(edge() - 3, 'x', 3);
+	if (!strcmp(word, "EDGE"))
+		return (unsigned long)strcpy(edge() - 5, "edge");
+	return (unsigned long)word;
+}
+
+static unsigned long number(const char *word)
+{
+	if (!word)
+		return 0;
+	return *word == '@' ? address + strtoul(word + 1, NULL, 0) : strtoul(word, NULL, 0);
+}
+
+static void put(unsigned offset, const void *from, unsigned size)
+{
+	if (offset + size <= sizeof(image))
+		memcpy(image + offset, from, size);
+}
+
+static void word(unsigned offset, uint64_t value)
+{
+	put(offset, &value, 8);
+}
+
+static void make(const char *name, unsigned long size, int result)
+{
+	unsigned char code[] = { 0xb8, 0, 0, 0, 0, 0xc3 };
+	unsigned char leave[] = { 0xc3 };
+
+	memset(image, 0, sizeof(image));
+	word(0, HEADER);
+	word(16, address + NAME);
+	word(24, size);
+	word(80, address + CODE);
+	word(88, address + CODE + 16);
+	put(NAME, name, strlen(name) + 1);
+	memcpy(code + 1, &result, 4);
+	put(CODE, code, sizeof(code));
+	put(CODE + 16, leave, sizeof(leave));
+}
+
+static void symbol(const char *name, unsigned long value)
+{
+	uint32_t count;
+	static unsigned strings;
+
+	memcpy(&count, image + 48, 4);
+	if (!count)
+		strings = STRINGS;
+	word(SYMS + count * 16, value);
+	word(SYMS + count * 16 + 8, address + strings);
+	put(strings, name, strlen(name) + 1);
+	strings += strlen(name) + 1;
+	count++;
+	put(48, &count, 4);
+	word(56, address + SYMS);
+}
+
+static void depend(const char *name)
+{
+	uint64_t info[4], ret;
+	uint32_t count;
+
+	call(178, (unsigned long)name, 5, (unsigned long)info, sizeof(info), (unsigned long)&ret);
+	memcpy(&count, image + 52, 4);
+	word(DEPS + count * 24, info[0]);
+	count++;
+	put(52, &count, 4);
+	word(64, address + DEPS);
+}
+
+static void query(char *name, unsigned long which, long size)
+{
+	uint64_t ret = 0xdead, values[4];
+	unsigned long to = size < 0 ? 1 : (unsigned long)buffer;
+	unsigned long room = size < 0 ? sizeof(buffer) : size;
+	long result;
+	uint64_t at;
+
+	result = call(178, name_of(name), which, to, room, (unsigned long)&ret);
+	printf("query %s %lu: ", name, which);
+	if (result < 0) {
+		printf("%s", strerrorname_np(-result));
+		if (result == -ENOSPC)
+			printf(" %lu", ret);
+		printf("\n");
+		return;
+	}
+	if (which == 0) {
+		printf("%ld\n", result);
+		return;
+	}
+	printf("%lu", ret);
+	if (which == 5) {
+		memcpy(values, buffer, sizeof(values));
+		printf(" address %s size %lu flags %lu usecount %ld",
+		       values[0] == address ? "@0" : "other", values[1], values[2], (long)values[3]);
+	} else if (which == 4) {
+		for (at = 0; at < ret && at < 8; at++) {
+			memcpy(values, buffer + 16 * at, 16);
+			printf(" %s", buffer + values[1]);
+			if (values[0] >= address && values[0] < address + sizeof(image))
+				printf("@%lu", values[0] - address);
+		}
+	} else {
+		for (at = 0, to = 0; at < ret; at++) {
+			printf(" %s", buffer + to);
+			to += strlen((char *)buffer + to) + 1;
+		}
+	}
+	printf("\n");
+}
+
+static void table(unsigned long entries)
+{
+	struct {
+		uint64_t value;
+		char name[60];
+		char pad[4];
+	} *entry = (void *)buffer;
+	long count, at;
+
+	if (!entries) {
+		told("syms", call(177, 0, 0, 0, 0, 0));
+		return;
+	}
+	/* It ends where nothing is mapped. */
+	char *to = edge() - entries * 72;
+
+	count = call(177, (unsigned long)to, 0, 0, 0, 0);
+	printf("syms: %ld", count);
+	for (at = 0; at < count && at < 8; at++) {
+		entry = (void *)(to + at * 72);
+		printf(" %s", entry->name);
+	}
+	printf("\n");
+}
+
+static void show(const char *file)
+{
+	int in = open(file, O_RDONLY);
+	ssize_t got;
+
+	if (in < 0) {
+		told(file, -errno);
+		return;
+	}
+	while ((got = read(in, buffer, sizeof(buffer))) > 0)
+		fwrite(buffer, 1, got, stdout);
+	close(in);
+}
+
+static void load(char *file, char *parameters)
+{
+	struct stat stat;
+	int in = open(file, O_RDONLY);
+	void *at;
+
+	if (in < 0 || fstat(in, &stat))
+		return;
+	at = mmap(NULL, stat.st_size, PROT_READ, MAP_PRIVATE, in, 0);
+	told("load", call(175, (unsigned long)at, stat.st_size, (unsigned long)parameters, 0, 0));
+	munmap(at, stat.st_size);
+	close(in);
+}
+
+static void line(char *text)
+{
+	char *words[8] = { 0 }, *what;
+	int count = 0, in;
+
+	for (what = strtok(text, " \n"); what && count < 7; what = strtok(NULL, " \n"))
+		words[count++] = what;
+	if (!count)
+		return;
+	what = words[0];
+	if (!strcmp(what, "create")) {
+		long at = call(174, name_of(words[1]), number(words[2]), 0, 0, 0);
+
+		if (at < 0 && at >= -4095) {
+			told("create", at);
+		} else {
+			address = at;
+			printf("create: @0\n");
+		}
+	} else if (!strcmp(what, "image")) {
+		make(words[1], number(words[2]), (int)strtol(words[3], NULL, 0));
+	} else if (!strcmp(what, "symbol")) {
+		symbol(words[1], number(words[2]));
+	} else if (!strcmp(what, "set")) {
+		word(number(words[1]), number(words[2]));
+	} else if (!strcmp(what, "int")) {
+		int value = number(words[2]);
+
+		put(number(words[1]), &value, 4);
+	} else if (!strcmp(what, "text")) {
+		put(number(words[1]), words[2], strlen(words[2]) + 1);
+	} else if (!strcmp(what, "code")) {
+		unsigned char byte;
+		unsigned at = number(words[1]), to;
+
+		for (to = 0; words[2][to] && words[2][to + 1]; to += 2) {
+			sscanf(words[2] + to, "%2hhx", &byte);
+			put(at++, &byte, 1);
+		}
+	} else if (!strcmp(what, "dep")) {
+		depend(words[1]);
+	} else if (!strcmp(what, "init")) {
+		told("init", call(175, name_of(words[1]), (unsigned long)image, 0, 0, 0));
+	} else if (!strcmp(what, "initat")) {
+		/* The image where nothing follows it. */
+		unsigned long room = number(words[2]);
+
+		memcpy(edge() - room, image, room);
+		told("init", call(175, name_of(words[1]), (unsigned long)edge() - room, 0, 0, 0));
+	} else if (!strcmp(what, "delete")) {
+		told("delete", call(176, name_of(words[1]), 0, 0, 0, 0));
+	} else if (!strcmp(what, "query")) {
+		query(words[1], number(words[2]), words[3] ? strtol(words[3], NULL, 0) : 65536);
+	} else if (!strcmp(what, "syms")) {
+		table(number(words[1]));
+	} else if (!strcmp(what, "finit")) {
+		in = open(words[1], O_RDONLY);
+		told("finit", call(313, in, (unsigned long)(words[3] ? words[3] : ""),
+				   number(words[2]), 0, 0));
+		close(in);
+	} else if (!strcmp(what, "load")) {
+		load(words[1], words[2] ? words[2] : "");
+	} else if (!strcmp(what, "remove")) {
+		told("remove", call(176, name_of(words[1]), number(words[2]), 0, 0, 0));
+	} else if (!strcmp(what, "cat")) {
+		show(words[1]);
+	} else if (!strcmp(what, "stat")) {
+		struct stat stat;
+
+		if (fstatat(AT_FDCWD, words[1], &stat, 0))
+			told("stat", -errno);
+		else
+			printf("stat: %o %ld\n", stat.st_mode, (long)stat.st_size);
+	} else if (!strcmp(what, "user")) {
+		told("user", call(SYS_setuid, number(words[1]), 0, 0, 0, 0));
+	} else if (!strcmp(what, "raw")) {
+		told("raw", call(number(words[1]), number(words[2]), number(words[3]), number(words[4]),
+				 number(words[5]), number(words[6])));
+	} else {
+		printf("what is %s?\n", what);
+	}
+	fflush(stdout);
+}
+
+int main(void)
+{
+	char text[512];
+
+	while (fgets(text, sizeof(text), stdin))
+		line(text);
+	return 0;
+}

@@ -31,6 +31,30 @@ impl fmt::Debug for Supervisor {
     }
 }
 
+/// A call that is owed an answer, also when what does it panics: the program would wait forever.
+struct Owed {
+    listener: Arc<Listener>,
+    call: Notification,
+}
+
+impl Owed {
+    fn new(listener: &Arc<Listener>, call: Notification) -> Owed {
+        Owed {
+            listener: Arc::clone(listener),
+            call,
+        }
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let answer = Answer::Error(Errno::EIO);
+            self.listener.answer(&self.call, answer);
+        }
+    }
+}
+
 impl Supervisor {
     /// One for the tree of a host. `said` is told why a call was refused, a line at a time.
     ///
@@ -102,15 +126,15 @@ impl Supervisor {
             Some(_) => None,
             None => paths::of_call(&target, &call),
         };
-        let (supervisor, on) = (Arc::clone(self), Arc::clone(listener));
+        let (supervisor, on) = (Arc::clone(self), Owed::new(listener, call));
         let work: Box<dyn FnOnce() + Send> = match (which, meant) {
             (None, None) => return listener.answer(&call, Answer::Continue),
             (None, Some(meant)) => {
-                Box::new(move || paths::answer(&supervisor, &on, &target, &call, &meant))
+                Box::new(move || paths::answer(&supervisor, &on.listener, &target, &call, &meant))
             }
             (Some(which), _) => Box::new(move || {
-                let done = calls::module_call(&supervisor, &on, &target, &call, which);
-                on.answer(&call, done.into());
+                let done = calls::module_call(&supervisor, &on.listener, &target, &call, which);
+                on.listener.answer(&call, done.into());
             }),
         };
         if thread::Builder::new().spawn(work).is_err() {

@@ -158,6 +158,9 @@ impl Process {
     /// # Errors
     /// EBADF: there is none of this number.
     pub(crate) fn file(&self, number: i32) -> Result<File, Errno> {
+        if number < 0 {
+            return Err(Errno::EBADF);
+        }
         let process = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         let process = process.ok_or(Errno::ESRCH)?;
         let told = |error: rustix::io::Errno| errno(&error.into());

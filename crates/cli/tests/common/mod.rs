@@ -15,7 +15,7 @@ mod random;
 mod root;
 
 pub(crate) use kernel::{Kernel, NOBODY, Setup};
-pub(crate) use modules::{module, program};
+pub(crate) use modules::{module, program, program32, static_program};
 pub(crate) use needs::{need, need_root};
 pub(crate) use process::{Ran, Running, eventually, quoted, run, sh};
 pub(crate) use random::Random;

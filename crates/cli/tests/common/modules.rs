@@ -55,11 +55,34 @@ fn placed(package: &Path, name: &str) -> PathBuf {
 
 /// Where a program that was built of `tests/programs/NAME.c` is.
 pub(crate) fn program(name: &str) -> PathBuf {
+    compiled(name, name, &[])
+}
+
+/// The same, linked statically.
+pub(crate) fn static_program(name: &str) -> PathBuf {
+    compiled(name, &format!("{name}-static"), &["-static"])
+}
+
+/// The same for i386, without a library.
+pub(crate) fn program32(name: &str) -> PathBuf {
+    let flags = [
+        "-m32",
+        "-O1",
+        "-ffreestanding",
+        "-nostdlib",
+        "-static",
+        "-fno-pie",
+    ];
+    let more = ["-no-pie", "-fno-stack-protector", "-fcf-protection=none"];
+    compiled(name, name, &[&flags[..], &more].concat())
+}
+
+fn compiled(name: &str, output: &str, flags: &[&str]) -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = here.join(format!("tests/programs/{name}.c"));
-    once(name, |output| {
+    once(output, |output| {
         let mut command = Command::new("cc");
-        command.args(["-Wall", "-Werror", "-o"]);
+        command.args(["-Wall", "-Werror"]).args(flags).arg("-o");
         command.arg(output).arg(&source);
         command
     })

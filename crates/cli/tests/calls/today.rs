@@ -1,0 +1,81 @@
+//! Today's calls, and what programs see of modules.
+
+use super::{kernel, made};
+use crate::common::{program, static_program};
+
+#[test]
+fn a_module_comes_and_goes() {
+    for calls in [program("calls"), static_program("calls")] {
+        let kernel = kernel(&["hello", "lib", "user", "failing"]);
+        let script = "\
+            cat /proc/modules\nstat /sys/module\nstat /sys/module/lib\n\
+            finit ko/user.ko 0\nfinit ko/lib.ko 0\nfinit ko/lib.ko 0\nload ko/user.ko\n\
+            cat /proc/modules\ncat /sys/module/lib/refcnt\ncat /sys/module/lib/initstate\n\
+            stat /sys/module/lib/holders/user\nremove lib 0x800\nremove user 0x800\nremove lib 0x800\n\
+            remove lib 0x800\ncat /proc/modules\n\
+            finit ko/lib.ko 0\nfinit ko/failing.ko 0 result=-12\nfinit ko/failing.ko 0 result=x\nfinit ko/failing.ko 8\n\
+            finit nosuch 0\nfinit script 0\nload script\nfinit ko/hello.ko 1\nremove BAD 0\nremove LONG 0\n\
+            remove NULL 0\n";
+        let said = made(&kernel, &calls, script).ok();
+        assert_eq!(
+            said,
+            "stat: 40755 0\nstat: ENOENT\n\
+             finit: ENOENT\nfinit: 0\nfinit: EEXIST\nload: 0\n\
+             user 240 0 - Live 0x0000000000000000\nlib 126 1 user, Live 0x0000000000000000\n\
+             1\nlive\nstat: 40755 0\nremove: EAGAIN\nremove: 0\nremove: 0\nremove: ENOENT\n\
+             finit: 0\nfinit: ENOMEM\nfinit: EINVAL\nfinit: EINVAL\nfinit: EBADF\nfinit: ENOEXEC\n\
+             load: ENOEXEC\nfinit: ENOEXEC\nremove: EFAULT\nremove: ENOENT\nremove: 0\n"
+        );
+    }
+}
+
+/// Packed modules, as kmod hands them to kernels that unpack them; and what is no packed module.
+#[test]
+fn packed_modules() {
+    let kernel = kernel(&["hello"]);
+    kernel.sh("xz -k --check=crc32 ko/hello.ko && gzip -k ko/hello.ko && head -c 100 ko/hello.ko.xz > cut.xz").ok();
+    let script = "finit ko/hello.ko.xz 4\nremove hello 0\nfinit ko/hello.ko.gz 4\nremove hello 0\n\
+                  finit ko/hello.ko.xz 0\nfinit cut.xz 4\nfinit ko/hello.ko 4\nremove hello 0\n";
+    let said = made(&kernel, &program("calls"), script).ok();
+    assert_eq!(
+        said,
+        "finit: 0\nremove: 0\nfinit: 0\nremove: 0\nfinit: ENOEXEC\nfinit: EINVAL\nfinit: 0\n\
+         remove: 0\n"
+    );
+}
+
+/// The supervisor says why, as a kernel's log would.
+#[test]
+fn reasons_are_told() {
+    let kernel = kernel(&["user"]);
+    std::fs::write(kernel.path("script"), "finit ko/user.ko 0\n").unwrap();
+    let calls = program("calls");
+    let ran = kernel.sh(&format!(
+        "modfs run --tree k/modules -- {} < script",
+        calls.display()
+    ));
+    assert_eq!(ran.out, "finit: ENOENT\n");
+    assert!(
+        ran.err
+            .contains("modfs run: finit_module: user: unresolved symbol lib_"),
+        "{ran:?}"
+    );
+}
+
+/// What a shell under it sees: directories to list, files to read, parameters to write.
+#[test]
+fn files_of_sys() {
+    let kernel = kernel(&["failing", "lib"]);
+    let said = kernel
+        .sh("insmod ko/lib.ko && insmod ko/failing.ko result=0 && \
+             modfs run --tree k/modules -- sh -c 'cd /; ls /sys/module; ls /sys/module/failing; \
+             cat /sys/module/failing/parameters/result; test -d /sys/module/failing && echo there; \
+             test -e /sys/module/hello || echo none; readlink /sys/module/failing; \
+             head -c 8 /sys/module/../module/failing/initstate'; rmmod failing")
+        .ok();
+    assert_eq!(
+        said,
+        "failing\nlib\ncoresize\nholders\ninitsize\ninitstate\nparameters\nrefcnt\ntaint\n0\nthere\n\
+         none\nlive\n"
+    );
+}

@@ -13,6 +13,7 @@ mod qemu;
 mod signatures;
 mod tidy;
 mod tools;
+mod unmodified;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
   tidy    check the tree's rules
@@ -26,6 +27,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           run the benches beside the peers; paste what they print into BENCHMARKS.md
   kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt,
           and check the signatures of all their modules
+  unmodified
+          run kmod and a static busybox, from apt, on a host's modules: the cases of tests/unmodified
   qemu [CASE | FOLDER]
           run them on Debian's kernels in QEMU, beside kmod's: the cases of tests/linux
   package make one static file of modfs, and a Debian package
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
+        "unmodified" => unmodified::run(&root()),
         "qemu" => qemu::run(&root(), argument.as_deref()),
         "package" => package::run(&root()),
         "tools" => tools::run(&root()),

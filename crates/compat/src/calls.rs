@@ -1,7 +1,8 @@
 //! Which calls there are, and which of two meanings one has.
 
+use crate::memory::Memory;
 use crate::modern;
-use crate::old::{Call, Word};
+use crate::old::{OldCalls, Word};
 use crate::paths;
 use crate::seccomp::{Calls, I386, Listener, Notification, X86_64};
 use crate::supervisor::Supervisor;
@@ -90,9 +91,10 @@ pub(crate) fn module_call(
 ) -> Result<i64, Errno> {
     let process = target.process(listener, call)?;
     let narrow = call.architecture == I386;
-    let old = Call {
-        supervisor,
-        target,
+    let old = OldCalls {
+        tree: supervisor.tree(),
+        memory: target,
+        said: &|text| supervisor.say(text),
         word: if narrow { Word::Four } else { Word::Eight },
     };
     let arguments = call.arguments;

@@ -12,6 +12,7 @@
 
 mod calls;
 mod listing;
+mod memory;
 mod modern;
 mod old;
 mod paths;
@@ -21,4 +22,6 @@ mod stat;
 mod supervisor;
 mod target;
 
+pub use memory::Memory;
+pub use old::{OldCalls, Word};
 pub use supervisor::Supervisor;

@@ -1,5 +1,6 @@
 //! init_module(2), finit_module(2) and delete_module(2) as Linux has them today.
 
+use crate::memory::Memory;
 use crate::seccomp::Notification;
 use crate::supervisor::Supervisor;
 use crate::target::{Process, Target};

@@ -3,11 +3,11 @@
 //! A module is made as the RFC says: its directory, its file `module` of mode 0700, truncated to its size
 //! and mapped; filled and started; stopped, unmapped and removed.
 
-use crate::supervisor::Supervisor;
-use crate::target::Target;
-use modfs_client::{Refused, RemoveError, check_name};
+use crate::memory::Memory;
+use modfs_client::{Refused, RemoveError, Tree, check_name};
 use modfs_core::{Errno, KERNEL};
 use modfs_object::image::{Extent, GPLONLY, HEADER, Header, ImageError};
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,7 +21,7 @@ const KERNEL_SYM_NAME: usize = 60;
 
 /// How wide the program's words are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Word {
+pub enum Word {
     /// i386.
     Four,
     /// x86_64.
@@ -41,21 +41,34 @@ impl Word {
     }
 }
 
-/// A program's call.
+/// Answers the system calls of Linux 2.4 by a tree: what they return, or the errno. Whether the caller
+/// may make one, which they ask first, is for whoever calls these.
 #[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) supervisor: &'a Supervisor,
-    pub(crate) target: &'a Target,
-    pub(crate) word: Word,
+pub struct OldCalls<'a> {
+    /// The modules.
+    pub tree: &'a Tree,
+    /// The caller's memory, in which arguments that are pointers point.
+    pub memory: &'a dyn Memory,
+    /// How wide its words are.
+    pub word: Word,
+    /// Is told why a call was refused, a line at a time: what 2.4 printed to the kernel's log.
+    pub said: &'a dyn Fn(&str),
+}
+
+impl fmt::Debug for OldCalls<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("OldCalls");
+        shown.field("tree", self.tree).finish_non_exhaustive()
+    }
 }
 
 fn os(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
-impl Call<'_> {
-    fn say(&self, call: &str, text: impl std::fmt::Display) {
-        self.supervisor.say(&format!("{call}: {text}"));
+impl OldCalls<'_> {
+    fn say(&self, call: &str, text: impl fmt::Display) {
+        (self.said)(&format!("{call}: {text}"));
     }
 
     /// `get_mod_name`.
@@ -63,7 +76,7 @@ impl Call<'_> {
     /// # Errors
     /// EFAULT. EINVAL: empty, or what no directory can be called. ENAMETOOLONG: no NUL in a page.
     fn name(&self, call: &str, address: u64) -> Result<String, Errno> {
-        let name = self.target.string(address, PAGE)?;
+        let name = self.memory.string(address, PAGE)?;
         if name.is_empty() {
             return Err(Errno::EINVAL);
         }
@@ -75,8 +88,7 @@ impl Call<'_> {
 
     /// A module that was created, by whatever means.
     fn find(&self, name: &str) -> Result<(), Errno> {
-        let there =
-            check_name(name).is_ok() && name != KERNEL && self.supervisor.tree().is_mapped(name);
+        let there = check_name(name).is_ok() && name != KERNEL && self.tree.is_mapped(name);
         match there {
             true => Ok(()),
             false => Err(Errno::ENOENT),
@@ -86,9 +98,9 @@ impl Call<'_> {
     /// `create_module(name, size)`: where it is.
     ///
     /// # Errors
-    /// As [`Call::name`]. EINVAL: no room for the header and the name. EEXIST: there is one. ENOMEM: no room.
+    /// EFAULT, EINVAL, ENAMETOOLONG: the name. EINVAL: no room for the header and the name. EEXIST: there is one. ENOMEM: no room.
     /// EPERM: the host maps no such image.
-    pub(crate) fn create_module(&self, name: u64, size: u64) -> Result<i64, Errno> {
+    pub fn create_module(&self, name: u64, size: u64) -> Result<i64, Errno> {
         const CALL: &str = "create_module";
         let name = self.name(CALL, name)?;
         if size < (HEADER + name.len() + 1) as u64 {
@@ -101,7 +113,7 @@ impl Call<'_> {
             self.say(CALL, why);
             return Err(Errno::EINVAL);
         }
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let _claim = tree.claim(&name).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Errno::EEXIST,
             _ => os(&error),
@@ -118,7 +130,7 @@ impl Call<'_> {
     }
 
     fn reserve(&self, name: &str, size: u64) -> Result<i64, Errno> {
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let path = tree.path(name, FILE);
         // Of an earlier attempt, with another mode.
         let _ = fs::remove_file(&path);
@@ -134,7 +146,7 @@ impl Call<'_> {
     }
 
     fn command(&self, call: &str, name: &str, command: &str) -> Result<(), Errno> {
-        let done = self.supervisor.tree().command(name, command);
+        let done = self.tree.command(name, command);
         done.map_err(|Refused { errno, reasons }| {
             for reason in reasons {
                 self.say(call, format_args!("{name}: {reason}"));
@@ -145,7 +157,7 @@ impl Call<'_> {
 
     /// Where a module's header is; 0: nobody may know, or there is none.
     fn address(&self, name: &str) -> u64 {
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let file = tree.mapped_file(name).ok().flatten().unwrap_or_default();
         let text = tree.read(name, &file).unwrap_or_default();
         let last = text.lines().last().unwrap_or_default();
@@ -156,9 +168,9 @@ impl Call<'_> {
     /// `init_module(name, image)`.
     ///
     /// # Errors
-    /// As [`Call::name`]. ENOENT: it was not created. EFAULT: the image. EINVAL: what the image says. EEXIST: it
+    /// EFAULT, EINVAL, ENAMETOOLONG: the name. ENOENT: it was not created. EFAULT: the image. EINVAL: what the image says. EEXIST: it
     /// runs, which 2.4 did not notice. Otherwise what init says; EBUSY for a positive value.
-    pub(crate) fn init_module(&self, name: u64, image: u64) -> Result<i64, Errno> {
+    pub fn init_module(&self, name: u64, image: u64) -> Result<i64, Errno> {
         const CALL: &str = "init_module";
         let name = self.name(CALL, name)?;
         self.find(&name)?;
@@ -168,12 +180,12 @@ impl Call<'_> {
         };
         // Once: what is checked is what is used.
         let mut size = [0; 8];
-        self.target.read(image, &mut size)?;
+        self.memory.read(image, &mut size)?;
         let mut head = vec![0; Header::length(&size).map_err(refused)?];
-        self.target.read(image, &mut head)?;
+        self.memory.read(image, &mut head)?;
         head[..8].copy_from_slice(&size);
         let header = Header::read(&head).map_err(refused)?;
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let path = tree.path(&name, FILE);
         let created = fs::metadata(&path).map_err(|error| os(&error))?.len();
         let extent = Extent {
@@ -192,7 +204,7 @@ impl Call<'_> {
         let from = image
             .checked_add(header.size_of_struct)
             .ok_or(Errno::EFAULT)?;
-        content.extend_from_slice(&self.target.bytes(from, rest)?);
+        content.extend_from_slice(&self.memory.bytes(from, rest)?);
         // What is left of another attempt.
         content.resize(usize::try_from(created).map_err(|_| Errno::ENOMEM)?, 0);
         let written = File::options().write(true).open(&path);
@@ -212,8 +224,8 @@ impl Call<'_> {
     /// `delete_module(name)`; of NULL, whatever was loaded on demand and is not used.
     ///
     /// # Errors
-    /// As [`Call::name`]. ENOENT: there is none. EBUSY: it is used.
-    pub(crate) fn delete_module(&self, name: u64) -> Result<i64, Errno> {
+    /// EFAULT, EINVAL, ENAMETOOLONG: the name. ENOENT: there is none. EBUSY: it is used.
+    pub fn delete_module(&self, name: u64) -> Result<i64, Errno> {
         const CALL: &str = "delete_module";
         if name == 0 {
             self.command(CALL, KERNEL, "autoclean")?;
@@ -221,7 +233,7 @@ impl Call<'_> {
         }
         let name = self.name(CALL, name)?;
         self.find(&name)?;
-        match self.supervisor.tree().remove(&name) {
+        match self.tree.remove(&name) {
             Ok(()) => Ok(0),
             Err(RemoveError::NotLoaded(_) | RemoveError::Kernel) => Err(Errno::ENOENT),
             Err(error @ RemoveError::Removed { .. }) => {
@@ -238,9 +250,9 @@ impl Call<'_> {
     /// `query_module(name, which, buffer, size, result)`.
     ///
     /// # Errors
-    /// As [`Call::name`]. ENOENT: there is none. EINVAL: no such question, or not of the kernel. EFAULT: the
+    /// EFAULT, EINVAL, ENAMETOOLONG: the name. ENOENT: there is none. EINVAL: no such question, or not of the kernel. EFAULT: the
     /// buffer, or the result. ENOSPC: the result says how large a buffer has to be.
-    pub(crate) fn query_module(&self, arguments: [u64; 5]) -> Result<i64, Errno> {
+    pub fn query_module(&self, arguments: [u64; 5]) -> Result<i64, Errno> {
         let [name, which, buffer, size, result] = arguments;
         let name = match name {
             0 => KERNEL.to_owned(),
@@ -251,7 +263,7 @@ impl Call<'_> {
             }
         };
         let is_kernel = name == KERNEL;
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let running = is_kernel || self.can_query(&name);
         let answer = match which as u32 {
             0 => return Ok(0),
@@ -270,11 +282,11 @@ impl Call<'_> {
             false => answer.bytes.len() as u64,
         };
         if fits && !answer.bytes.is_empty() {
-            self.target.write(buffer, &answer.bytes)?;
+            self.memory.write(buffer, &answer.bytes)?;
         }
         let mut told = Vec::new();
         self.word.put(&mut told, value);
-        self.target.write(result, &told)?;
+        self.memory.write(result, &told)?;
         match fits {
             true => Ok(0),
             false => Err(Errno::ENOSPC),
@@ -283,14 +295,14 @@ impl Call<'_> {
 
     /// The modules that were created, the newest first.
     fn modules(&self) -> Vec<String> {
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let mut names = tree.modules().unwrap_or_default();
         names.retain(|name| tree.is_mapped(name));
         names
     }
 
     fn can_query(&self, name: &str) -> bool {
-        let state = self.supervisor.tree().read(name, "state");
+        let state = self.tree.read(name, "state");
         state.is_ok_and(|state| matches!(state.as_str(), "running" | "initializing"))
     }
 
@@ -317,7 +329,7 @@ impl Call<'_> {
             let address = u64::from_str_radix(address, 16).ok()?;
             Some((address, format!("{prefix}{name}")))
         };
-        let lines = self.supervisor.tree().lines(name, "symbols");
+        let lines = self.tree.lines(name, "symbols");
         lines.iter().filter_map(line).collect()
     }
 
@@ -341,7 +353,7 @@ impl Call<'_> {
 
     /// `struct module_info`.
     fn info(&self, name: &str) -> Found {
-        let tree = self.supervisor.tree();
+        let tree = self.tree;
         let number = |file: &str| -> u64 {
             let text = tree.read(name, file).unwrap_or_default();
             text.parse().unwrap_or(0)
@@ -374,7 +386,7 @@ impl Call<'_> {
     ///
     /// # Errors
     /// None: where the table cannot be written it ends, and so many are told.
-    pub(crate) fn get_kernel_syms(&self, table: u64) -> i64 {
+    pub fn get_kernel_syms(&self, table: u64) -> i64 {
         let word = self.word.bytes();
         let size = (word + KERNEL_SYM_NAME).next_multiple_of(word);
         let mut written = 0;
@@ -388,7 +400,7 @@ impl Call<'_> {
             entry.resize(size, 0);
             let at = table.wrapping_add(written as u64 * size as u64);
             if table != 0 {
-                self.target.write(at, &entry)?;
+                self.memory.write(at, &entry)?;
             }
             written += 1;
             Ok::<_, Errno>(())

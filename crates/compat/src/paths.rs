@@ -1,5 +1,6 @@
 //! Calls that name a file: those about modules are answered by the host's files.
 
+use crate::memory::Memory;
 use crate::seccomp::{Answer, I386, Listener, Notification};
 use crate::supervisor::Supervisor;
 use crate::target::Target;

@@ -1,14 +1,12 @@
 //! The program whose call it is: its memory, its files, who it is.
 
+use crate::memory::Memory;
 use crate::seccomp::{Listener, Notification};
 use modfs_core::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-
-/// A page: strings are read up to its end, so that what is behind it need not be there.
-const PAGE: u64 = 4096;
 
 /// Who made a call, for as long as the call waits.
 #[derive(Debug)]
@@ -85,61 +83,17 @@ impl Target {
             false => Err(Errno::ESRCH),
         }
     }
+}
 
-    /// Fills `bytes` from its memory.
-    ///
-    /// # Errors
-    /// EFAULT: not all of it is there.
-    pub(crate) fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Errno> {
+impl Memory for Target {
+    fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Errno> {
         let read = self.memory.read_exact_at(bytes, address);
         read.map_err(|_| Errno::EFAULT)
     }
 
-    /// `length` bytes of its memory.
-    ///
-    /// # Errors
-    /// EFAULT: not all of it is there. ENOMEM: too many.
-    pub(crate) fn bytes(&self, address: u64, length: u64) -> Result<Vec<u8>, Errno> {
-        let length = usize::try_from(length).map_err(|_| Errno::ENOMEM)?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| Errno::ENOMEM)?;
-        bytes.resize(length, 0);
-        self.read(address, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// Writes to its memory.
-    ///
-    /// # Errors
-    /// EFAULT: not all of it is there, or may be written.
-    pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         let written = self.memory.write_all_at(bytes, address);
         written.map_err(|_| Errno::EFAULT)
-    }
-
-    /// A string that ends with a NUL, without it.
-    ///
-    /// # Errors
-    /// EFAULT: not all of it is there. ENAMETOOLONG: no NUL within `most` bytes.
-    pub(crate) fn string(&self, address: u64, most: usize) -> Result<Vec<u8>, Errno> {
-        let mut string = Vec::new();
-        let mut piece = [0; PAGE as usize];
-        let mut at = address;
-        while string.len() < most {
-            let left = most - string.len();
-            let length = left.min((PAGE - at % PAGE) as usize);
-            let piece = &mut piece[..length];
-            self.read(at, piece)?;
-            match piece.iter().position(|byte| *byte == 0) {
-                Some(end) => {
-                    string.extend_from_slice(&piece[..end]);
-                    return Ok(string);
-                }
-                None => string.extend_from_slice(piece),
-            }
-            at = at.checked_add(length as u64).ok_or(Errno::EFAULT)?;
-        }
-        Err(Errno::ENAMETOOLONG)
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The targets, and how they are to be bounded. Most objects that compilers make for `object`
 /// and `link` are smaller than this.
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 12] = [
     "object",
     "link",
     "control",
@@ -17,6 +17,8 @@ const TARGETS: [&str; 10] = [
     "modprobe_conf",
     "depmod_files",
     "signature",
+    "image",
+    "old_calls",
 ];
 const BOUNDS: [&str; 4] = [
     // Of it 1 GiB is what a compressed module may become.

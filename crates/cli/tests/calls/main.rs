@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod library;
 mod listing32;
 mod odd;
 mod rows;
@@ -27,8 +28,8 @@ fn made(kernel: &Kernel, calls: &Path, script: &str) -> Ran {
     ))
 }
 
-/// Makes the calls of a script, and compares the answers. It is made twice, by a program that is linked
-/// dynamically and by one that is static, each with a host of its own.
+/// Makes the calls of a script, and compares the answers. It is made three times, each with a host of its
+/// own: by a program that is linked dynamically, by one that is static, and through the library.
 #[track_caller]
 fn answers(script: &str, expected: &str) {
     answers_and_leaves(script, expected, 0);
@@ -37,6 +38,11 @@ fn answers(script: &str, expected: &str) {
 /// The same; so many modules are left.
 #[track_caller]
 fn answers_and_leaves(script: &str, expected: &str, modules: usize) {
+    assert_eq!(
+        library::played(&kernel(&[]), script),
+        expected,
+        "the library"
+    );
     for calls in [program("calls"), static_program("calls")] {
         let kernel = kernel(&[]);
         let answers = made(&kernel, &calls, script).ok();

@@ -20,6 +20,8 @@ mod cmd_host;
 mod cmd_insmod;
 mod cmd_install;
 mod cmd_kmod;
+mod cmd_ksyms;
+mod cmd_ld;
 mod cmd_load;
 mod cmd_log;
 mod cmd_lsmod;
@@ -98,6 +100,10 @@ enum Command {
     Kmod(cmd_kmod::KmodArgs),
     /// Print the log of a host
     Log(cmd_log::LogArgs),
+    /// Show the symbols of a tree, as 2.4's ksyms
+    Ksyms(cmd_ksyms::KsymsArgs),
+    /// Link modules against a tree, and write the images there
+    Ld(cmd_ld::LdArgs),
     /// Run a program whose calls about modules a host answers
     Run(cmd_run::RunArgs),
     /// Write the C headers that modules include to a directory
@@ -178,6 +184,8 @@ fn main() -> ExitCode {
         Command::Config(args) => cmd_config::run(args),
         Command::Kmod(args) => cmd_kmod::run(args),
         Command::Log(args) => cmd_log::run(args),
+        Command::Ksyms(args) => cmd_ksyms::run(args),
+        Command::Ld(args) => cmd_ld::run(args),
         Command::Run(args) => {
             return cmd_run::run(args).unwrap_or_else(|text| {
                 eprintln!("{text}");

@@ -32,6 +32,13 @@ pub struct Claim {
     pub(crate) made: bool,
 }
 
+impl Claim {
+    /// Whether the directory was not there before.
+    pub fn made(&self) -> bool {
+        self.made
+    }
+}
+
 /// How long to wait for who has a directory locked.
 const OTHERS: Duration = Duration::from_secs(5);
 

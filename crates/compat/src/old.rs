@@ -158,10 +158,8 @@ impl OldCalls<'_> {
     /// Where a module's header is; 0: nobody may know, or there is none.
     fn address(&self, name: &str) -> u64 {
         let tree = self.tree;
-        let file = tree.mapped_file(name).ok().flatten().unwrap_or_default();
-        let text = tree.read(name, &file).unwrap_or_default();
-        let last = text.lines().last().unwrap_or_default();
-        let digits = last.strip_prefix("0x").unwrap_or_default();
+        let text = tree.read(name, "address").unwrap_or_default();
+        let digits = text.strip_prefix("0x").unwrap_or_default();
         u64::from_str_radix(digits, 16).unwrap_or(0)
     }
 

@@ -1,8 +1,9 @@
 //! What the fuzz targets reach of what is private otherwise. No interface: it may change any day.
 
 use crate::format::{self, Args};
-use crate::params::{Param, Value, text_of};
+use crate::params::text_of;
 use modfs_link::{Layout, PARTS, Staging};
+use modfs_link::{Param, Value};
 use modfs_object::Object;
 
 /// Sets a parameter whose record says this, in a variable of at most `room` bytes.
@@ -13,7 +14,7 @@ pub fn parameter(type_name: &str, flags: u16, max: u32, room: u64, text: Option<
     let Some(param) = Param::of_type(type_name, flags, max) else {
         return;
     };
-    if param.len().is_some_and(|len| (1..=room).contains(&len)) {
+    if param.bytes().is_some_and(|len| (1..=room).contains(&len)) {
         check(&param, text);
     }
 }
@@ -40,7 +41,7 @@ fn check(param: &Param, text: Option<&str>) {
     let values = match param.parse(text) {
         Ok(values) => values,
         Err(refusal) => {
-            assert!(!refusal.reasons.is_empty());
+            assert!(!refusal.reason.is_empty());
             return;
         }
     };

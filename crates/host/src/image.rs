@@ -3,11 +3,10 @@
 use crate::functions::Functions;
 use crate::host::Shared;
 use crate::linked::Head;
-use crate::params::Param;
 use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
 use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
-use modfs_link::{GOT, Import, Layout, PARTS, Part, Provided, Staging};
+use modfs_link::{GOT, Import, Layout, PARTS, Param, Part, Provided, Staging};
 use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -208,7 +207,8 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
     });
     let linked = Linked {
         exports: exports.collect(),
-        params: Param::read_all(&object, &layout, &bases, staging)?,
+        params: Param::read_all(&object, &layout, &bases, staging)
+            .map_err(|error| not_linkable(vec![error]))?,
         image: Image {
             init_function: entry("init_module"),
             exit_function: entry("cleanup_module"),

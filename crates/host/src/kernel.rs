@@ -6,12 +6,13 @@ use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
 use crate::linked::{is_image, settle};
 use crate::log::Level;
-use crate::params::{self, Params, Value};
-use crate::{oops, params::Param};
+use crate::oops;
+use crate::params::{self, Params};
 use modfs_core::{
     Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
     Parameter, Refusal, State, Status, Sweep, SymbolLine,
 };
+use modfs_link::{Param, Value};
 use modfs_object::Modinfo;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -206,7 +207,7 @@ impl Shared {
                 self.log.write(Level::Warning, &text);
                 continue;
             };
-            match param.parse(value) {
+            match param.parse(value).map_err(params::refused) {
                 Ok(values) => parsed.push((param, values)),
                 Err(refusal) => {
                     errno = refusal.errno;
@@ -503,7 +504,7 @@ impl Kernel for Shared {
         params
             .list
             .iter()
-            .filter(|param| param.is_there(&image))
+            .filter(|param| params::is_there(param, &image))
             .map(one)
             .collect()
     }
@@ -523,7 +524,8 @@ impl Kernel for Shared {
             let text = format!("{module} is {state}: give the parameter to init");
             return Err(Refusal::new(Errno::EBUSY, text));
         }
-        params.store(&image, &param, param.parse(Some(value))?)
+        let values = param.parse(Some(value)).map_err(params::refused)?;
+        params.store(&image, &param, values)
     }
 
     fn request(&self, name: &str) -> Result<(), Refusal> {

@@ -79,6 +79,12 @@ impl Loaded {
         !self.pieces.is_empty()
     }
 
+    /// Whether it is an image whose header is at an address.
+    pub(crate) fn is_headed(&self, address: u64) -> bool {
+        let head = self.image.as_ref().and_then(|image| image.head.as_ref());
+        head.is_some_and(|head| head.block.address() == address)
+    }
+
     /// Adds to a status what only the host knows.
     pub(crate) fn complete(&self, status: &mut Status) {
         let place = |piece: &Piece| Place {
@@ -305,7 +311,8 @@ impl Shared {
         let head = &blocks[0].0;
         let flags = header.flags | INITIALIZING;
         for (at, value) in [
-            (offset::NEXT, 0),
+            // For who asks by a pointer to the header whose it is.
+            (offset::NEXT, id.get()),
             (offset::USECOUNT, 1),
             (offset::FLAGS, flags),
             (offset::REFS, 0),

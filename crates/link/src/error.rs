@@ -90,4 +90,7 @@ pub enum Error {
     /// Constructors in a form that no current compiler makes for a module.
     #[error("section {0}: constructors of this form are not run: build with -fuse-init-array")]
     OldConstructors(String),
+    /// A record of a parameter does not hold.
+    #[error("damaged: entry {0} of section __param is not valid")]
+    Parameter(usize),
 }

@@ -18,8 +18,10 @@ mod arch;
 mod error;
 mod layout;
 mod link;
+mod params;
 
 pub use arch::{Apply, Arch, Need, Values, x86_64};
 pub use error::Error;
 pub use layout::{Extent, Layout, PARTS, Part, Provided};
 pub use link::{GOT, Import, Staging, SymbolValue, link};
+pub use params::{Param, ParamError, Type, Value};

@@ -88,14 +88,18 @@ impl Header {
         bytes
     }
 
+    /// Whether this can be the first word of one.
+    pub fn may_be(word: u64) -> bool {
+        (REQUIRED..=HEADER as u64 + NEWER).contains(&word)
+    }
+
     /// How long the header is whose first word is this.
     ///
     /// # Errors
     /// It is no header.
     pub fn length(first: &[u8; 8]) -> Result<usize, ImageError> {
         let size = u64::from_le_bytes(*first);
-        let known = (REQUIRED..=HEADER as u64 + NEWER).contains(&size);
-        let length = usize::try_from(size).ok().filter(|_| known);
+        let length = usize::try_from(size).ok().filter(|_| Header::may_be(size));
         length.ok_or(ImageError::HeaderSize(size))
     }
 
@@ -208,8 +212,8 @@ pub enum ImageError {
         "invalid module header size {0}: it has from 112 to 312 bytes, at the head of the file"
     )]
     HeaderSize(u64),
-    /// The header says more than was created.
-    #[error("header: size is {0}, more than the file's {1}")]
+    /// The header says less than itself, or more than was created.
+    #[error("header: size is {0}; it has to be from the header's own to the file's, {1}")]
     Size(u64, u64),
     /// Something points out of the module.
     #[error("header: {0} is not within the module")]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     State,
+    Address,
     Size,
     Usecount,
     Flags,
@@ -25,8 +26,9 @@ enum Which {
 }
 
 impl Which {
-    const ALL: [Which; 9] = [
+    const ALL: [Which; 10] = [
         Which::State,
+        Which::Address,
         Which::Size,
         Which::Usecount,
         Which::Flags,
@@ -40,6 +42,7 @@ impl Which {
     fn name(self) -> &'static str {
         match self {
             Which::State => "state",
+            Which::Address => "address",
             Which::Size => "size",
             Which::Usecount => "usecount",
             Which::Flags => "flags",
@@ -135,6 +138,11 @@ impl StatusNode {
         Ok(match (self.which, status) {
             (Which::State, None) => "unmapped\n".to_owned(),
             (Which::State, Some(status)) => format!("{}\n", status.state),
+            (Which::Address, Some(status)) => {
+                let privileged = self.dir.shared.privileged(caller);
+                let address = if privileged { status.address } else { 0 };
+                format!("{address:#018x}\n")
+            }
             (Which::Size, Some(status)) => format!("{}\n", status.size),
             (Which::Usecount, Some(status)) => format!("{}\n", status.usecount),
             (Which::Flags, Some(status)) => FLAGS

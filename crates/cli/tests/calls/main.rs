@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ld;
 mod library;
 mod listing32;
 mod odd;

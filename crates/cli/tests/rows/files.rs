@@ -57,6 +57,7 @@ fn row_05_reserved_names_and_several_files() {
     for name in [
         "usecount",
         "flags",
+        "address",
         "size",
         "deps",
         "refs",

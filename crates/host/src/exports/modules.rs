@@ -4,8 +4,10 @@ use super::print::Message;
 use super::variadic::{VaList, variadic};
 use super::{HostExport, exports};
 use crate::call::{HostSection, touch_stack, with_current};
-use crate::fault::peek;
-use modfs_core::Gate;
+use crate::cstruct::peek_words;
+use crate::host::Loaded;
+use modfs_core::{Gate, Id, Module};
+use modfs_object::image::Header;
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,18 +26,23 @@ variadic!(request_module, 1, "rsi", vrequest_module);
 
 /// The use count of the module whose `struct module` is at an address.
 fn gate_of(module: u64) -> Option<Arc<Gate>> {
-    let mut id = [0; 8];
-    if peek(module, &mut id) != id.len() {
-        return None;
-    }
-    let id = u64::from_le_bytes(id);
+    let [id, of_image] = peek_words(module)?;
     let _section = HostSection::enter();
     with_current(|host, owner| {
+        let modules = host.modules();
+        if Header::may_be(id) {
+            let is_it = |(other, of): &(Id, &Module<Loaded>)| {
+                let loaded = of.payload();
+                other.get() == of_image && loaded.is_some_and(|loaded| loaded.is_headed(module))
+            };
+            if let Some((_, found)) = modules.iter().find(is_it) {
+                return Some(found.gate().clone());
+            }
+        }
         // Nearly always it is the module's own.
         if owner.id.get() == id {
             return Some(owner.gate.clone());
         }
-        let modules = host.modules();
         let found = modules.iter().find(|(other, _)| other.get() == id);
         found.map(|(_, module)| module.gate().clone())
     })?

@@ -85,6 +85,7 @@ fn row_04_rmdir_lets_go_of_everything() {
 fn row_05_reserved_names() {
     let world = World::hello();
     for name in [
+        "address",
         "size",
         "usecount",
         "flags",
@@ -182,7 +183,7 @@ fn status_files() {
     world.module("user", b"module\nimport hello\n");
     world.control("user", "map").expect("map");
     let there = [
-        "control", "module", "state", "size", "usecount", "flags", "deps", "refs",
+        "control", "module", "state", "address", "size", "usecount", "flags", "deps", "refs",
     ];
     let more = ["symbols", "info", "parameters/"];
     assert_eq!(world.names("hello"), [&there[..], &more[..]].concat());

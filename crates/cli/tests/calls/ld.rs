@@ -81,7 +81,10 @@ fn refusals() {
         ("modfs ld -o a/b ko/hello.ko", "slash"),
         ("modfs ld -o kernel ko/hello.ko", "File exists"),
         ("insmod ko/lib.ko && modfs ld ko/lib.ko", "File exists"),
-        ("modfs ld ko/failing.ko result=-5", "init returned -5"),
+        (
+            "insmod ko/lib.ko && modfs ld ko/failing.ko result=-5",
+            "init returned -5",
+        ),
         ("modfs ld --tree x ko/lib.ko", "no tree of modules"),
         (
             "modfs ld -o x ko/lib.ko ko/hello.ko",

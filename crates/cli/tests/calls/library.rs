@@ -21,11 +21,8 @@ const BUFFER: u64 = BASE + 0x10000;
 const ROOM: u64 = 0x10000;
 
 const HEADER: u64 = 184;
-const NAME: usize = 184;
-const SYMS: usize = 256;
-const STRINGS: usize = 320;
-const DEPS: usize = 512;
-const CODE: usize = 768;
+/// Where an image has its name, symbols, strings, dependencies and code.
+const LAYOUT: [usize; 5] = [184, 256, 320, 512, 768];
 
 struct Fake(RefCell<Vec<u8>>);
 
@@ -59,6 +56,7 @@ struct Player<'a> {
     memory: Fake,
     image: Vec<u8>,
     address: u64,
+    layout: [usize; 5],
     strings: usize,
     out: String,
 }
@@ -71,7 +69,8 @@ pub(super) fn played(kernel: &Kernel, script: &str) -> String {
         memory: Fake(RefCell::new(vec![0; SIZE])),
         image: vec![0; 1 << 16],
         address: 0,
-        strings: STRINGS,
+        layout: LAYOUT,
+        strings: 0,
         out: String::new(),
     };
     script.lines().for_each(|line| player.line(line));
@@ -139,16 +138,17 @@ impl Player<'_> {
     fn make(&mut self, name: &str, size: u64, result: i32) {
         self.image.fill(0);
         let at = self.address;
+        let [named, _, strings, _, code] = self.layout.map(|at| at as u64);
         self.word(0, HEADER);
-        self.word(16, at + NAME as u64);
+        self.word(16, at + named);
         self.word(24, size);
-        self.word(80, at + CODE as u64);
-        self.word(88, at + CODE as u64 + 16);
-        self.put(NAME as u64, name.as_bytes());
+        self.word(80, at + code);
+        self.word(88, at + code + 16);
+        self.put(named, name.as_bytes());
         let [a, b, c, d] = result.to_le_bytes();
-        self.put(CODE as u64, &[0xb8, a, b, c, d, 0xc3]);
-        self.put(CODE as u64 + 16, &[0xc3]);
-        self.strings = STRINGS;
+        self.put(code, &[0xb8, a, b, c, d, 0xc3]);
+        self.put(code + 16, &[0xc3]);
+        self.strings = strings as usize;
     }
 
     fn count(&mut self, offset: usize) -> usize {
@@ -159,22 +159,24 @@ impl Player<'_> {
     }
 
     fn symbol(&mut self, name: &str, value: u64) {
-        let entry = SYMS + self.count(48) * 16;
+        let [_, syms, ..] = self.layout;
+        let entry = syms + self.count(48) * 16;
         self.word(entry, value);
         self.word(entry + 8, self.address + self.strings as u64);
         self.put(self.strings as u64, &[name.as_bytes(), b"\0"].concat());
         self.strings += name.len() + 1;
-        self.word(56, self.address + SYMS as u64);
+        self.word(56, self.address + syms as u64);
     }
 
     fn depend(&mut self, name: &str) {
         let name = self.name(name);
         let asked = self.calls().query_module([name, 5, BUFFER, 32, RESULT]);
         asked.expect("a module");
-        let entry = DEPS + self.count(52) * 24;
+        let [_, _, _, deps, _] = self.layout;
+        let entry = deps + self.count(52) * 24;
         let address = self.stored(BUFFER);
         self.word(entry, address);
-        self.word(64, self.address + DEPS as u64);
+        self.word(64, self.address + deps as u64);
     }
 
     fn stored(&self, address: u64) -> u64 {
@@ -263,6 +265,10 @@ impl Player<'_> {
                     }
                     Err(errno) => self.answer("create", Err(errno)),
                 }
+            }
+            ["layout", name, syms, strings, deps, code] => {
+                self.layout =
+                    [name, syms, strings, deps, code].map(|word| self.number(word) as usize);
             }
             ["image", name, size, result] => {
                 let result = self.number(result) as i32;

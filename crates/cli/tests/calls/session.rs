@@ -1,48 +1,108 @@
-//! A session with 2.4's insmod, lsmod, ksyms and rmmod, call by call.
+//! A session with 2.4's tools, as one was seen: what insmod, lsmod, ksyms and rmmod ask of the kernel, call by
+//! call, for modules of the sizes and with the symbols that they had.
 
-use super::{kernel, made};
-use crate::common::program;
+use super::answers;
 
-/// What insmod does for t1 and t2, which uses it; what the listings say; and how all goes again.
+/// insmod t1.o: what is there, what the kernel exports; then its own module.
+const INSERT_T1: &str = "\
+query NULL 0
+query NULL 1 256
+create t1 656
+layout 300 320 400 0 200
+image t1 656 0
+symbol t1_func @184
+symbol t1_shared @528
+symbol __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868 @0
+symbol __insmod_t1_S.text_L79 @184
+symbol __insmod_t1_S.data_L20 @528
+init t1
+";
+/// insmod t2.o, which uses t1: first all that is asked of each module there is.
+const INSERT_T2: &str = "\
+query NULL 1 256
+query t1 5 32
+query t1 4 1024
+create t2 384
+layout 184 216 272 248 192
+image t2 384 0
+set 88 0
+symbol __insmod_t2_Ot/t2.o_M000000006B0252FD_V397868 @0
+symbol __insmod_t2_S.text_L45 @184
+dep t1
+init t2
+";
+/// lsmod, ksyms -m.
+const LIST: &str = "\
+query NULL 1 256
+query t2 5 32
+query t2 3 256
+query t2 4 1024
+query t1 5 32
+query t1 3 256
+query t1 4 1024
+cat /proc/modules
+";
+/// insmod -o other t1.o; rmmod t1; rmmod -r t2, which takes what it used along; rmmod nosuch; rmmod -a.
+const THE_REST: &str = "\
+create t1 656
+create other 656
+layout 300 320 400 0 200
+image other 656 0
+symbol t1_func @184
+init other
+query t1 3 256
+delete t1
+query t2 2 256
+delete t2
+delete t1
+delete nosuch
+delete NULL
+query NULL 1 256
+query other 5 32
+cat /proc/modules
+delete other
+";
+
 #[test]
 fn two_modules_come_and_go() {
-    let kernel = kernel(&[]);
-    let script = "\
-        query NULL 0\nquery NULL 1 256\n\
-        create t1 656\nimage t1 1024 0\nset 24 656\nset 80 @600\nset 88 @616\ncode 600 31c0c3\ncode 616 c3\n\
-        symbol t1_func @184\nsymbol t1_shared @528\ninit t1\n\
-        query NULL 1 256\nquery t1 5 32\nquery t1 4 1024\n\
-        create t2 384\nimage t2 1024 0\nset 24 384\nset 80 @376\nset 88 @380\ncode 376 31c0c3\ncode 380 c3\n\
-        set 64 @344\nint 52 0\nset 344 0\n\
-        query t1 5 32\n";
-    let said = made(&kernel, &program("calls"), script).ok();
-    assert_eq!(
-        said,
-        "query NULL 0: 0\nquery NULL 1: 0\ncreate: @0\ninit: 0\nquery NULL 1: 1 t1\n\
-         query t1 5: 32 address @0 size 656 flags 1 usecount 0\n\
-         query t1 4: 2 t1_func@184 t1_shared@528\ncreate: @0\n\
-         query t1 5: 32 address other size 656 flags 1 usecount 0\n"
-    );
-    // t2's image has its table of references where it has room.
-    let script = "\
-        query NULL 0\ndelete t2\ncreate t2 1024\nimage t2 1024 0\ndep t1\ninit t2\n\
-        cat /proc/modules\nquery NULL 1 256\nquery t2 5 32\nquery t1 3 256\nquery t2 2 256\n\
-        create t1 656\ndelete t1\ndelete t2\ndelete nosuch\ndelete NULL\ncat /proc/modules\n\
-        create other 1024\nimage other 1024 0\ninit other\ncat /proc/modules\n\
-        delete other\ndelete t1\n";
-    let said = made(&kernel, &program("calls"), script).ok();
-    assert_eq!(
-        said,
-        "query NULL 0: 0\ndelete: 0\ncreate: @0\ninit: 0\n\
-         t2                      1024   0 (unused)\n\
-         t1                       656   0 [t2]\n\
-         query NULL 1: 2 t2 t1\n\
-         query t2 5: 32 address @0 size 1024 flags 1 usecount 0\n\
-         query t1 3: 1 t2\nquery t2 2: 1 t1\n\
-         create: EEXIST\ndelete: EBUSY\ndelete: 0\ndelete: ENOENT\ndelete: 0\n\
-         t1                       656   0\n\
-         create: @0\ninit: 0\n\
-         other                   1024   0 (unused)\nt1                       656   0\n\
-         delete: 0\ndelete: 0\n"
+    let script = [INSERT_T1, INSERT_T2, LIST, THE_REST].concat();
+    answers(
+        &script,
+        "\
+query NULL 0: 0
+query NULL 1: 0
+create: @0
+init: 0
+query NULL 1: 1 t1
+query t1 5: 32 address @0 size 656 flags 1 usecount 0
+query t1 4: 5 __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868@0 __insmod_t1_S.data_L20@528 \
+__insmod_t1_S.text_L79@184 t1_func@184 t1_shared@528
+create: @0
+init: 0
+query NULL 1: 2 t2 t1
+query t2 5: 32 address @0 size 384 flags 1 usecount 0
+query t2 3: 0
+query t2 4: 2 __insmod_t2_Ot/t2.o_M000000006B0252FD_V397868@0 __insmod_t2_S.text_L45@184
+query t1 5: 32 address other size 656 flags 17 usecount 0
+query t1 3: 1 t2
+query t1 4: 5 __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868 __insmod_t1_S.data_L20 \
+__insmod_t1_S.text_L79 t1_func t1_shared
+t2                       384   0 (unused)
+t1                       656   0 [t2]
+create: EEXIST
+create: @0
+init: 0
+query t1 3: 1 t2
+delete: EBUSY
+query t2 2: 1 t1
+delete: 0
+delete: 0
+delete: ENOENT
+delete: 0
+query NULL 1: 1 other
+query other 5: 32 address @0 size 656 flags 1 usecount 0
+other                    656   0 (unused)
+delete: 0
+",
     );
 }

@@ -5,6 +5,8 @@
  *
  *   create NAME SIZE        create_module
  *   image NAME SIZE RESULT  prepares an image of this size, whose init returns RESULT
+ *   layout NAME SYMBOLS STRINGS DEPENDENCIES CODE
+ *                           where the image after this one has what; CODE: init, and 16 further on cleanup
  *   set OFFSET NUMBER       changes a word of it
  *   int OFFSET NUMBER       changes an int of it
  *   text OFFSET TEXT        changes what is there to a string
@@ -35,8 +37,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { HEADER = 184, NAME = 184, SYMS = 256, STRINGS = 320, DEPS = 512, CODE = 768 };
+enum { HEADER = 184 };
 
+static unsigned long name_at = 184, syms_at = 256, strings_at = 320, deps_at = 512, code_at = 768;
 static unsigned long address;
 static unsigned char image[1 << 16];
 static unsigned char buffer[1 << 16];
@@ -113,14 +116,14 @@ static void make(const char *name, unsigned long size, int result)
 
 	memset(image, 0, sizeof(image));
 	word(0, HEADER);
-	word(16, address + NAME);
+	word(16, address + name_at);
 	word(24, size);
-	word(80, address + CODE);
-	word(88, address + CODE + 16);
-	put(NAME, name, strlen(name) + 1);
+	word(80, address + code_at);
+	word(88, address + code_at + 16);
+	put(name_at, name, strlen(name) + 1);
 	memcpy(code + 1, &result, 4);
-	put(CODE, code, sizeof(code));
-	put(CODE + 16, leave, sizeof(leave));
+	put(code_at, code, sizeof(code));
+	put(code_at + 16, leave, sizeof(leave));
 }
 
 static void symbol(const char *name, unsigned long value)
@@ -130,14 +133,14 @@ static void symbol(const char *name, unsigned long value)
 
 	memcpy(&count, image + 48, 4);
 	if (!count)
-		strings = STRINGS;
-	word(SYMS + count * 16, value);
-	word(SYMS + count * 16 + 8, address + strings);
+		strings = strings_at;
+	word(syms_at + count * 16, value);
+	word(syms_at + count * 16 + 8, address + strings);
 	put(strings, name, strlen(name) + 1);
 	strings += strlen(name) + 1;
 	count++;
 	put(48, &count, 4);
-	word(56, address + SYMS);
+	word(56, address + syms_at);
 }
 
 static void depend(const char *name)
@@ -147,10 +150,10 @@ static void depend(const char *name)
 
 	call(178, (unsigned long)name, 5, (unsigned long)info, sizeof(info), (unsigned long)&ret);
 	memcpy(&count, image + 52, 4);
-	word(DEPS + count * 24, info[0]);
+	word(deps_at + count * 24, info[0]);
 	count++;
 	put(52, &count, 4);
-	word(64, address + DEPS);
+	word(64, address + deps_at);
 }
 
 static void query(char *name, unsigned long which, long size)
@@ -269,6 +272,12 @@ static void line(char *text)
 		}
 	} else if (!strcmp(what, "image")) {
 		make(words[1], number(words[2]), (int)strtol(words[3], NULL, 0));
+	} else if (!strcmp(what, "layout")) {
+		name_at = number(words[1]);
+		syms_at = number(words[2]);
+		strings_at = number(words[3]);
+		deps_at = number(words[4]);
+		code_at = number(words[5]);
 	} else if (!strcmp(what, "symbol")) {
 		symbol(words[1], number(words[2]));
 	} else if (!strcmp(what, "set")) {

@@ -157,7 +157,7 @@ fn a_device_that_is_opened_while_its_module_exits() {
     );
     assert_eq!(
         kernel.sh("ls k/dev k/proc").ok(),
-        "k/dev:\n\nk/proc:\nkmsg\n"
+        "k/dev:\n\nk/proc:\nkmsg\nksyms\nmodules\n"
     );
     let log = kernel.log();
     for what in ["character device 77 leaver", "virtual file leaver"] {

@@ -125,6 +125,11 @@ pub trait Kernel: Send + Sync {
 
     /// The version of the kernel's interface: its vermagic string.
     fn version(&self) -> String;
+
+    /// The compiler whose Rust modules this kernel takes, as `rustc --version` says it; empty: it takes none.
+    fn rustc(&self) -> String {
+        String::new()
+    }
 }
 
 /// How a module is to be started.

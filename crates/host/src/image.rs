@@ -7,6 +7,7 @@ use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
 use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
 use modfs_link::{GOT, Import, Layout, PARTS, Param, Part, Provided, Staging};
+use modfs_object::image::Header;
 use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,20 +79,19 @@ impl Image {
     }
 
     /// A linked image, of which no more is known than its header says.
-    pub(crate) fn linked(
-        head: Head,
-        [init_function, exit_function]: [u64; 2],
-        files: Vec<(Arc<Block>, bool)>,
-    ) -> Image {
+    pub(crate) fn linked(head: Head, header: &Header, files: Vec<(Arc<Block>, bool)>) -> Image {
         Image {
             core: Default::default(),
             init: Mutex::default(),
             files: Mutex::new(files),
             head: Some(head),
             bases: [0; PARTS],
-            init_function,
-            exit_function,
-            frames: 0,
+            init_function: header.init,
+            exit_function: header.cleanup,
+            frames: match header.archdata_end > header.archdata_start {
+                true => header.archdata_start,
+                false => 0,
+            },
             constructors: Vec::new(),
             destructors: Vec::new(),
             functions: Functions::default(),

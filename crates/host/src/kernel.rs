@@ -1,6 +1,5 @@
 //! The host as a [`Kernel`].
 
-use crate::VERMAGIC;
 use crate::call::{Failure, Owner, Pin, call};
 use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
@@ -8,6 +7,7 @@ use crate::linked::{is_image, settle};
 use crate::log::Level;
 use crate::oops;
 use crate::params::{self, Params};
+use crate::{RUSTC, VERMAGIC};
 use modfs_core::{
     Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
     Parameter, Refusal, State, Status, Sweep, SymbolLine,
@@ -571,5 +571,9 @@ impl Kernel for Shared {
 
     fn version(&self) -> String {
         VERMAGIC.to_owned()
+    }
+
+    fn rustc(&self) -> String {
+        RUSTC.to_owned()
     }
 }

@@ -14,7 +14,7 @@ use modfs_core::{
     Command, Errno, Export, Flags, Id, InitArgs, Modules, NewModule, Piece as Place, Refusal,
     State, Status, verdict,
 };
-use modfs_object::image::{self, GPLONLY, Header, ImageError, offset};
+use modfs_object::image::{self, GPLONLY, ImageError, offset};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -370,8 +370,7 @@ impl Shared {
             block: blocks[0].0.clone(),
             can_unload: image.header.can_unload,
         };
-        let Header { init, cleanup, .. } = image.header;
-        let placed = Arc::new(Image::linked(head, [init, cleanup], blocks));
+        let placed = Arc::new(Image::linked(head, &image.header, blocks));
         let mut modules = self.modules();
         let taken = modules.set_image(id, &exports, deps);
         for (name, owner) in taken {

@@ -229,6 +229,12 @@ impl<'a> Files<'a> {
         }
         let name = format!("{}\0", self.name);
         self.put(head + HEADER as u64, name.as_bytes());
+        // Where a module unwinds: 2.4 kept that there too (on ia64).
+        let frames = layout.frames(object).map(|(part, offset)| {
+            let start = bases[part as usize] + offset;
+            let section = object.section_named(".eh_frame");
+            (start, start + section.map_or(0, |section| section.size))
+        });
         let header = Header {
             size_of_struct: HEADER as u64,
             name: head + HEADER as u64,
@@ -241,6 +247,8 @@ impl<'a> Files<'a> {
             deps,
             init: init.unwrap_or(0),
             cleanup: cleanup.unwrap_or(0),
+            archdata_start: frames.map_or(0, |(start, _)| start),
+            archdata_end: frames.map_or(0, |(_, end)| end),
             ..Header::default()
         };
         self.put(head, &header.to_bytes());

@@ -93,11 +93,6 @@ pub fn load(
         return Err(LoadError::Taken);
     }
     let layout = Layout::new(&object, &[]).map_err(LoadError::Link)?;
-    if layout.frames(&object).is_some() {
-        let text =
-            "it is made to unwind, which only what the host links itself can: load it by insmod";
-        return Err(LoadError::Object(text.into()));
-    }
     let symbols = Symbols::read(tree, &object)?;
     let strings = start.parameters.iter().map(|given| given.len() + 1).sum();
     let mut files = Files::make(tree, name, &object, &layout, &symbols, strings)?;
@@ -139,12 +134,18 @@ fn check(tree: &Tree, object: &Object<'_>) -> Result<(), LoadError> {
     let version = tree.read(modfs_core::KERNEL, "version");
     let version = version.map_err(|e| LoadError::File(e, "kernel/version".into()))?;
     let info = object.modinfo();
-    match info.get("vermagic") {
-        Some(found) if found != version => Err(LoadError::Object(format!(
+    if let Some(found) = info.get("vermagic").filter(|found| *found != version) {
+        return Err(LoadError::Object(format!(
             "built for version \"{found}\", this kernel is \"{version}\": build it anew with this \
              kernel's `modfs build`"
+        )));
+    }
+    let rustc = tree.read(modfs_core::KERNEL, "rustc").unwrap_or_default();
+    match info.get("rustc").filter(|found| *found != rustc) {
+        Some(found) => Err(LoadError::Object(format!(
+            "built by \"{found}\", this kernel takes modules of \"{rustc}\": build both by the same"
         ))),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

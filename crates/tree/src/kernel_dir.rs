@@ -5,6 +5,7 @@
 //! control     write `request NAME` or `autoclean`; read what came of the last command, as in a
 //!             module's `control` but without the state
 //! version     its vermagic string
+//! rustc       the compiler whose Rust modules it takes; empty: none
 //! modprobe    the program that loads modules on demand; write a path to set it
 //! ```
 
@@ -25,14 +26,16 @@ enum Which {
     Symbols,
     Control,
     Version,
+    Rustc,
     Modprobe,
 }
 
 impl Which {
-    const ALL: [(Which, &str); 4] = [
+    const ALL: [(Which, &str); 5] = [
         (Which::Symbols, "symbols"),
         (Which::Control, "control"),
         (Which::Version, "version"),
+        (Which::Rustc, "rustc"),
         (Which::Modprobe, "modprobe"),
     ];
 }
@@ -109,7 +112,7 @@ impl Node for KernelFile {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let mode = match self.which {
-            Which::Symbols | Which::Version => 0o444,
+            Which::Symbols | Which::Version | Which::Rustc => 0o444,
             Which::Control | Which::Modprobe => 0o644,
         };
         let size = match self.which {
@@ -157,6 +160,7 @@ impl KernelFile {
             Which::Modprobe => format!("{}\n", kernel.helper()),
             Which::Symbols => symbols::text(&kernel.symbols(KERNEL), privileged),
             Which::Version => format!("{}\n", kernel.version()),
+            Which::Rustc => format!("{}\n", kernel.rustc()),
         }
     }
 }

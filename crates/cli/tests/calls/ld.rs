@@ -68,6 +68,25 @@ fn all_that_linking_in_the_host_does() {
     assert!(goes.is_some() && goes < gone, "{log}");
 }
 
+/// A module in Rust: a panic of it unwinds, by the table of frames that the header names.
+#[test]
+fn a_panic_unwinds() {
+    let kernel = host(&["lib", "tally"]);
+    kernel.sh("modfs ld ko/lib.ko ko/tally.ko").ok();
+    kernel.sh("echo x > k/dev/tally").fails();
+    kernel.sh("echo 5 > k/dev/tally").ok();
+    assert_eq!(kernel.sh("cat k/proc/tally").ok(), "count: 5\n");
+    let log = kernel.log();
+    assert!(log.contains("tally: panicked at"), "{log}");
+    keeps_w_xor_x(&kernel);
+    kernel.sh("rmmod tally lib").ok();
+    assert!(
+        kernel.log().contains("tally: 5 at the end"),
+        "{}",
+        kernel.log()
+    );
+}
+
 /// Whatever is wrong is said, and nothing is left.
 #[test]
 fn refusals() {

@@ -260,6 +260,14 @@ impl Arena {
             // Under the lock, so that a forked child's copy never has a half-freed block.
             region.trap(offset, taken);
         }
+        if kind == Kind::Wx {
+            // SAFETY: the range is free memory of this region, mapped readable and writable: nothing
+            // refers to it.
+            unsafe {
+                let at = ptr::with_exposed_provenance_mut::<u8>(address as usize);
+                ptr::write_bytes(at, TRAP, taken as usize);
+            }
+        }
         let state = &mut state[kind as usize];
         state.free.give(offset, taken);
         state.idle += taken;
@@ -352,7 +360,7 @@ impl Region {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         match &self.file {
             Some(file) => drop(fallocate(file, flags, start, end - start)),
-            // SAFETY: the range is free memory of the data region: nothing refers to it.
+            // SAFETY: the range is free memory of a private region: nothing refers to it.
             None => unsafe {
                 let at = ptr::with_exposed_provenance_mut((self.base + start) as usize);
                 // What fails here costs memory, nothing else.
@@ -471,7 +479,7 @@ impl Block {
         match &region.file {
             Some(file) => write_all(file, bytes, self.address - region.base + offset),
             None => {
-                // SAFETY: the target is within this block of the data region, which is mapped
+                // SAFETY: the target is within this block of a private region, which is mapped
                 // readable and writable; `bytes` cannot be in it, since safe code has no
                 // references into the arena. Module code that races with this is the module's
                 // doing, as with any memory it shares.
@@ -528,7 +536,7 @@ impl Block {
     fn zero(&self) {
         let (start, end) = (self.address, self.address + self.taken);
         let at = |address: u64| ptr::with_exposed_provenance_mut::<u8>(address as usize);
-        // SAFETY: the range is this new block of the data region, to which nothing refers yet.
+        // SAFETY: the range is this new block of a private region, to which nothing refers yet.
         unsafe {
             if self.taken < FRESH {
                 ptr::write_bytes(at(start), 0, self.taken as usize);

@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, mpsc};
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<ExitCode, String> {
     let quiet = args.quiet;
     let supervisor = Supervisor::new(tree, move |text| {
         if !quiet {
-            eprintln!("modfs run: {text}");
+            // Where it cannot be said, the program goes on all the same.
+            let _ = writeln!(std::io::stderr(), "modfs run: {text}");
         }
     });
     let supervisor = supervisor.map_err(|e| format!("run: {e}"))?;

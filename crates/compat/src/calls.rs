@@ -4,9 +4,9 @@ use crate::memory::Memory;
 use crate::modern;
 use crate::old::{OldCalls, Word};
 use crate::paths;
-use crate::seccomp::{Calls, I386, Listener, Notification, X86_64};
+use crate::seccomp::{Calls, I386, Notification, X86_64};
 use crate::supervisor::Supervisor;
-use crate::target::{Process, Target};
+use crate::target::{Process, Program, Target};
 use modfs_core::Errno;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -56,25 +56,25 @@ impl ModuleCall {
     }
 }
 
-/// The processes that have made a call of 2.4, with the time each began, which names it for good.
+/// The processes that have made a call of 2.4, with what runs in each.
 #[derive(Debug, Default)]
-pub(crate) struct OldOnes(Mutex<HashMap<u32, u64>>);
+pub(crate) struct OldOnes(Mutex<HashMap<u32, Program>>);
 
 impl OldOnes {
     /// More are looked through for those that have ended.
     const MANY: usize = 1024;
 
-    pub(crate) fn has(&self, process: Process) -> bool {
+    pub(crate) fn has(&self, process: &Process) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&process.id) == Some(&process.began)
+        known.get(&process.id) == Some(&process.program)
     }
 
-    fn note(&self, process: Process) {
+    fn note(&self, process: &Process) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= OldOnes::MANY {
-            known.retain(|id, began| Process::began(*id) == Some(*began));
+            known.retain(|id, program| Program::of(*id).as_ref() == Some(program));
         }
-        known.insert(process.id, process.began);
+        known.insert(process.id, process.program.clone());
     }
 }
 
@@ -84,12 +84,11 @@ impl OldOnes {
 /// What the call says.
 pub(crate) fn module_call(
     supervisor: &Supervisor,
-    listener: &Listener,
     target: &Target,
     call: &Notification,
     which: ModuleCall,
 ) -> Result<i64, Errno> {
-    let process = target.process(listener, call)?;
+    let process = target.process()?;
     let narrow = call.architecture == I386;
     let old = OldCalls {
         tree: supervisor.tree(),
@@ -100,23 +99,22 @@ pub(crate) fn module_call(
     let arguments = call.arguments;
     match which {
         ModuleCall::Query => {
-            supervisor.old_ones().note(process);
+            supervisor.old_ones().note(&process);
             let [name, which, buffer, size, result, _] = arguments;
             return old.query_module([name, which, buffer, size, result]);
         }
         ModuleCall::KernelSyms => {
-            supervisor.old_ones().note(process);
+            supervisor.old_ones().note(&process);
             return Ok(old.get_kernel_syms(arguments[0]));
         }
-        ModuleCall::Create => supervisor.old_ones().note(process),
+        ModuleCall::Create => supervisor.old_ones().note(&process),
         ModuleCall::Init | ModuleCall::Finit | ModuleCall::Delete => {}
     }
-    // In the place of CAP_SYS_MODULE: the rights are ours, and only for who has them too.
-    let own = rustix::process::geteuid().as_raw();
-    if process.uid != 0 && process.uid != own {
+    // In the place of CAP_SYS_MODULE.
+    if !process.is_privileged() {
         return Err(Errno::EPERM);
     }
-    let is_old = supervisor.old_ones().has(process);
+    let is_old = supervisor.old_ones().has(&process);
     if narrow && which != ModuleCall::Delete {
         supervisor.say(
             "a program of 32 bits can list and remove modules, not load them: what it has linked is of \
@@ -130,7 +128,7 @@ pub(crate) fn module_call(
             old.init_module(arguments[0], arguments[1])
         }
         ModuleCall::Init => modern::init_module(supervisor, target, call),
-        ModuleCall::Finit => modern::finit_module(supervisor, target, process, call),
+        ModuleCall::Finit => modern::finit_module(supervisor, target, call),
         // Today's tools give no NULL, and 2.4's `rmmod -a` makes no other call.
         ModuleCall::Delete if is_old || arguments[0] == 0 => old.delete_module(arguments[0]),
         _ => modern::delete_module(supervisor, target, call),

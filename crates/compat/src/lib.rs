@@ -21,6 +21,8 @@ mod seccomp;
 mod stat;
 mod supervisor;
 mod target;
+#[allow(unsafe_code)]
+mod vm;
 
 pub use memory::Memory;
 pub use old::{OldCalls, Word};

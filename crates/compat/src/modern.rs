@@ -3,7 +3,7 @@
 use crate::memory::Memory;
 use crate::seccomp::Notification;
 use crate::supervisor::Supervisor;
-use crate::target::{Process, Target};
+use crate::target::Target;
 use modfs_client::{InsertError, RemoveError, Start, check_name, module_name};
 use modfs_core::Errno;
 use modfs_object::{EM_X86_64, Object, Unpacker};
@@ -38,18 +38,18 @@ pub(crate) fn init_module(
         return Err(Errno::ENOMEM);
     }
     let object = target.bytes(image, length)?;
-    let parameters = target.string(parameters, PARAMETERS)?;
-    insert(supervisor, "init_module", None, &object, &parameters)
+    let parameters = || target.string(parameters, PARAMETERS);
+    insert(supervisor, "init_module", None, &object, parameters)
 }
 
 /// `finit_module(descriptor, parameters, flags)`.
 ///
 /// # Errors
-/// As [`init_module`]; EBADF: no such descriptor, or not one to read. EINVAL: unknown flags.
+/// As [`init_module`]; EBADF: no such descriptor, or not one to read. EINVAL: unknown flags, or no regular
+/// file.
 pub(crate) fn finit_module(
     supervisor: &Supervisor,
     target: &Target,
-    process: Process,
     call: &Notification,
 ) -> Result<i64, Errno> {
     let [descriptor, parameters, flags, ..] = call.arguments;
@@ -59,8 +59,8 @@ pub(crate) fn finit_module(
         return Err(Errno::EINVAL);
     }
     let descriptor = descriptor as u32 as i32;
-    let file = process.file(descriptor)?;
-    let parameters = target.string(parameters, PARAMETERS)?;
+    let file = target.file(descriptor)?;
+    let parameters = || target.string(parameters, PARAMETERS);
     let mut bytes = Vec::new();
     // From its beginning, wherever the program has read to; its place does not change.
     let read = FromStart(&file, 0)
@@ -83,9 +83,9 @@ pub(crate) fn finit_module(
             Errno::EINVAL
         })?,
     };
-    let path = process.path_of(descriptor);
+    let path = target.path_of(descriptor);
     let name = path.map(|path| module_name(&path));
-    insert(supervisor, "finit_module", name, object, &parameters)
+    insert(supervisor, "finit_module", name, object, parameters)
 }
 
 /// A file, read by pread(2).
@@ -106,7 +106,7 @@ fn insert(
     call: &str,
     file: Option<String>,
     object: &[u8],
-    parameters: &[u8],
+    parameters: impl FnOnce() -> Result<Vec<u8>, Errno>,
 ) -> Result<i64, Errno> {
     let parsed = Object::parse(object, EM_X86_64).map_err(|error| {
         supervisor.say(&format!("{call}: {error}"));
@@ -124,7 +124,7 @@ fn insert(
         return Err(Errno::ENOEXEC);
     }
     // As the kernel: separated by white space, but for what is in double quotes.
-    let parameters = String::from_utf8(parameters.to_vec()).map_err(|_| Errno::EINVAL)?;
+    let parameters = String::from_utf8(parameters()?).map_err(|_| Errno::EINVAL)?;
     let parameters = words(&parameters);
     let start = Start {
         autoclean: false,
@@ -157,7 +157,7 @@ fn words(parameters: &str) -> Vec<String> {
         .collect()
 }
 
-/// `delete_module(name, flags)`.
+/// `delete_module(name, flags)`. The flags ask for what a host does not do: to wait, and to force.
 ///
 /// # Errors
 /// EPERM: not the tree's owner. EFAULT: the name. ENOENT: none of this name. EAGAIN: it is used. EBUSY: it is

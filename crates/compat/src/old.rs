@@ -75,15 +75,13 @@ impl OldCalls<'_> {
     ///
     /// # Errors
     /// EFAULT. EINVAL: empty, or what no directory can be called. ENAMETOOLONG: no NUL in a page.
-    fn name(&self, call: &str, address: u64) -> Result<String, Errno> {
+    fn name(&self, address: u64) -> Result<String, Errno> {
         let name = self.memory.string(address, PAGE)?;
         if name.is_empty() {
             return Err(Errno::EINVAL);
         }
-        String::from_utf8(name).map_err(|_| {
-            self.say(call, "a name that is not UTF-8 can be no directory's");
-            Errno::EINVAL
-        })
+        // What is no UTF-8 is no directory's name, and so of no module.
+        Ok(String::from_utf8_lossy(&name).into_owned())
     }
 
     /// A module that was created, by whatever means.
@@ -102,7 +100,7 @@ impl OldCalls<'_> {
     /// EPERM: the host maps no such image.
     pub fn create_module(&self, name: u64, size: u64) -> Result<i64, Errno> {
         const CALL: &str = "create_module";
-        let name = self.name(CALL, name)?;
+        let name = self.name(name)?;
         if size < (HEADER + name.len() + 1) as u64 {
             return Err(Errno::EINVAL);
         }
@@ -113,8 +111,12 @@ impl OldCalls<'_> {
             self.say(CALL, why);
             return Err(Errno::EINVAL);
         }
+        if name.contains(char::REPLACEMENT_CHARACTER) {
+            self.say(CALL, "a name that is not UTF-8 can be no directory's");
+            return Err(Errno::EINVAL);
+        }
         let tree = self.tree;
-        let _claim = tree.claim(&name).map_err(|error| match error.kind() {
+        let claim = tree.claim(&name).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Errno::EEXIST,
             _ => os(&error),
         })?;
@@ -124,7 +126,9 @@ impl OldCalls<'_> {
         let made = self.reserve(&name, size);
         if made.is_err() {
             let _ = fs::remove_file(tree.path(&name, FILE));
-            let _ = fs::remove_dir(tree.dir(&name));
+            if claim.made() {
+                let _ = fs::remove_dir(tree.dir(&name));
+            }
         }
         made
     }
@@ -170,8 +174,14 @@ impl OldCalls<'_> {
     /// runs, which 2.4 did not notice. Otherwise what init says; EBUSY for a positive value.
     pub fn init_module(&self, name: u64, image: u64) -> Result<i64, Errno> {
         const CALL: &str = "init_module";
-        let name = self.name(CALL, name)?;
+        let name = self.name(name)?;
         self.find(&name)?;
+        let tree = self.tree;
+        match tree.read(&name, "state").as_deref() {
+            Ok("uninitialized") => {}
+            Ok("initializing" | "exiting" | "deleted" | "faulted") => return Err(Errno::EBUSY),
+            _ => return Err(Errno::EEXIST),
+        }
         let refused = |error: ImageError| {
             self.say(CALL, format_args!("{name}: {error}"));
             Errno::EINVAL
@@ -183,7 +193,6 @@ impl OldCalls<'_> {
         self.memory.read(image, &mut head)?;
         head[..8].copy_from_slice(&size);
         let header = Header::read(&head).map_err(refused)?;
-        let tree = self.tree;
         let path = tree.path(&name, FILE);
         let created = fs::metadata(&path).map_err(|error| os(&error))?.len();
         let extent = Extent {
@@ -193,7 +202,7 @@ impl OldCalls<'_> {
         header.check(extent, &[]).map_err(refused)?;
         // As 2.4: the name in the image may itself not be readable, or none.
         let at = image.wrapping_add(header.name.wrapping_sub(extent.address));
-        let own = self.name(CALL, at)?;
+        let own = self.name(at)?;
         if own != name {
             return Err(refused(ImageError::Name(own, name.clone())));
         }
@@ -229,7 +238,7 @@ impl OldCalls<'_> {
             self.command(CALL, KERNEL, "autoclean")?;
             return Ok(0);
         }
-        let name = self.name(CALL, name)?;
+        let name = self.name(name)?;
         self.find(&name)?;
         match self.tree.remove(&name) {
             Ok(()) => Ok(0),
@@ -255,7 +264,7 @@ impl OldCalls<'_> {
         let name = match name {
             0 => KERNEL.to_owned(),
             name => {
-                let name = self.name("query_module", name)?;
+                let name = self.name(name)?;
                 self.find(&name)?;
                 name
             }

@@ -3,14 +3,14 @@
 use crate::memory::Memory;
 use crate::seccomp::{Answer, I386, Listener, Notification};
 use crate::supervisor::Supervisor;
-use crate::target::Target;
+use crate::target::{Process, Target};
 use crate::{listing, stat};
 use modfs_core::Errno;
-use rustix::fs::{Access, MemfdFlags, Mode, OFlags, SeekFrom};
+use rustix::fs::{Access, MemfdFlags, Mode, OFlags, Stat};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -92,25 +92,19 @@ pub(crate) fn answer(
     call: &Notification,
     what: &Meant,
 ) {
-    let answer = match flags(target, call) {
-        Some(flags) => flags.and_then(|flags| {
-            let process = target.process(listener, call)?;
-            let file = match what {
-                Meant::Modules if supervisor.old_ones().has(process) => {
-                    open(supervisor, &Meant::Host("proc/modules".into()), flags)?
-                }
-                what => open(supervisor, what, flags)?,
-            };
-            listener.answer_file(call, file.as_fd(), flags.contains(OFlags::CLOEXEC))
-        }),
-        None => {
-            let answer = look(supervisor, target, call, what);
-            listener.answer(call, answer.into());
-            return;
-        }
-    };
-    if let Err(errno) = answer {
-        listener.answer(call, Answer::Error(errno));
+    let answer = target.process().and_then(|process| {
+        let Some(flags) = flags(target, call) else {
+            return look(supervisor, target, &process, call, what).map(Some);
+        };
+        let flags = flags?;
+        let file = open(supervisor, &process, what, flags)?;
+        listener.answer_file(call, file.as_fd(), flags.contains(OFlags::CLOEXEC))?;
+        Ok(None)
+    });
+    match answer {
+        Ok(None) => {}
+        Ok(Some(value)) => listener.answer(call, Answer::Value(value)),
+        Err(errno) => listener.answer(call, Answer::Error(errno)),
     }
 }
 
@@ -142,59 +136,101 @@ fn flags(target: &Target, call: &Notification) -> Option<Result<OFlags, Errno>> 
     Some(bits.map(|bits| OFlags::from_bits_retain(bits as u32)))
 }
 
-fn open(supervisor: &Supervisor, what: &Meant, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open(
+    supervisor: &Supervisor,
+    process: &Process,
+    what: &Meant,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
+    // Nothing can be made there.
+    if flags.contains(OFlags::CREATE | OFlags::EXCL) {
+        return Err(Errno::EEXIST);
+    }
+    let wanted = match flags & OFlags::ACCMODE {
+        OFlags::WRONLY => Access::WRITE_OK,
+        OFlags::RDWR => Access::READ_OK | Access::WRITE_OK,
+        _ => Access::READ_OK,
+    };
+    let path = path(supervisor, what);
+    let found = rustix::fs::stat(&path).map_err(told)?;
+    may(process, &found, wanted)?;
+    let is_listing = |name: &str| *what == Meant::Host(name.into());
     match what {
-        Meant::Modules if flags.intersects(OFlags::WRONLY | OFlags::RDWR) => Err(Errno::EACCES),
-        Meant::Modules => text(&listing::proc_modules(supervisor.tree())),
-        // Nothing can be made there.
-        Meant::Host(path) => {
-            let flags = flags - OFlags::CREATE - OFlags::EXCL;
-            let path = supervisor.host().join(path);
+        Meant::Modules if wanted != Access::READ_OK => Err(Errno::EACCES),
+        Meant::Modules if !supervisor.old_ones().has(process) => {
+            text(&listing::proc_modules(supervisor.tree()), flags)
+        }
+        // Addresses are for those who could read them themselves.
+        Meant::Host(_) if is_listing("proc/ksyms") && !process.is_privileged() => {
+            let own = std::fs::read_to_string(&path).map_err(|_| Errno::EIO)?;
+            let hidden = own.lines().filter_map(|line| line.get(16..));
+            let lines = hidden.map(|rest| format!("{:016x}{rest}\n", 0));
+            text(&lines.collect::<String>(), flags)
+        }
+        _ => {
+            let flags = flags - OFlags::CREATE;
             rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(told)
         }
     }
 }
 
-/// A file of this text.
-fn text(text: &str) -> Result<OwnedFd, Errno> {
+/// Where something of ours is.
+fn path(supervisor: &Supervisor, what: &Meant) -> PathBuf {
+    supervisor.host().join(match what {
+        Meant::Modules => "proc/modules".as_ref(),
+        Meant::Host(path) => path.as_path(),
+    })
+}
+
+/// Whether a program may use a file so: we open it, but with no more rights than its own.
+fn may(process: &Process, found: &Stat, wanted: Access) -> Result<(), Errno> {
+    let bits = found.st_mode & 0o7;
+    let allowed = |access: Access, bit: u32| !wanted.contains(access) || bits & bit != 0;
+    let all =
+        allowed(Access::READ_OK, 4) && allowed(Access::WRITE_OK, 2) && allowed(Access::EXEC_OK, 1);
+    match process.is_privileged() || all {
+        true => Ok(()),
+        false => Err(Errno::EACCES),
+    }
+}
+
+/// A file of this text, open to be read.
+fn text(text: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    if flags.contains(OFlags::DIRECTORY) {
+        return Err(Errno::ENOTDIR);
+    }
     let file = rustix::fs::memfd_create("modules", MemfdFlags::CLOEXEC).map_err(told)?;
     let mut file = File::from(file);
     file.write_all(text.as_bytes()).map_err(|_| Errno::ENOMEM)?;
-    rustix::fs::seek(&file, SeekFrom::Start(0)).map_err(told)?;
-    Ok(file.into())
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(0o444)).map_err(told)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(told)
 }
 
 /// What stat(2), access(2) and readlink(2) say.
 fn look(
     supervisor: &Supervisor,
     target: &Target,
+    process: &Process,
     call: &Notification,
     what: &Meant,
-) -> Result<i32, Errno> {
-    let path = supervisor.host().join(match what {
-        Meant::Modules => "proc/modules".as_ref(),
-        Meant::Host(path) => path.as_path(),
-    });
+) -> Result<i64, Errno> {
+    let found = rustix::fs::lstat(path(supervisor, what)).map_err(told)?;
     let argument = |at: usize| call.arguments[at];
     let access = |mode: u64| {
         let mode = Access::from_bits_truncate(mode as u32);
-        rustix::fs::access(&path, mode).map_err(told)
+        // Root may all but run what nobody may.
+        may(process, &found, mode)
     };
     match call.number {
         libc::SYS_access => access(argument(1))?,
         libc::SYS_faccessat | libc::SYS_faccessat2 => access(argument(2))?,
-        number => {
-            let found = rustix::fs::lstat(&path).map_err(told)?;
-            match number {
-                libc::SYS_stat | libc::SYS_lstat => {
-                    target.write(argument(1), &stat::stat(&found))?
-                }
-                libc::SYS_newfstatat => target.write(argument(2), &stat::stat(&found))?,
-                libc::SYS_statx => target.write(argument(4), &stat::statx(&found))?,
-                // Nothing of ours is a link.
-                _ => return Err(Errno::EINVAL),
-            }
-        }
+        libc::SYS_stat | libc::SYS_lstat => target.write(argument(1), &stat::stat(&found))?,
+        libc::SYS_newfstatat => target.write(argument(2), &stat::stat(&found))?,
+        libc::SYS_statx => target.write(argument(4), &stat::statx(&found))?,
+        // Nothing of ours is a link.
+        _ => return Err(Errno::EINVAL),
     }
     Ok(0)
 }

@@ -117,10 +117,7 @@ impl Supervisor {
     /// Answers a call: at once when it is none of ours, or else on a thread of its own, since a module's
     /// init, or a file of the host, may take its time.
     fn take(self: &Arc<Self>, listener: &Arc<Listener>, call: Notification) {
-        let target = match Target::of(listener, &call) {
-            Ok(target) => target,
-            Err(errno) => return listener.answer(&call, Answer::Error(errno)),
-        };
+        let target = Target::of(listener, call);
         let which = ModuleCall::of(&call);
         let meant = match which {
             Some(_) => None,
@@ -133,7 +130,7 @@ impl Supervisor {
                 Box::new(move || paths::answer(&supervisor, &on.listener, &target, &call, &meant))
             }
             (Some(which), _) => Box::new(move || {
-                let done = calls::module_call(&supervisor, &on.listener, &target, &call, which);
+                let done = calls::module_call(&supervisor, &target, &call, which);
                 on.listener.answer(&call, done.into());
             }),
         };

@@ -2,27 +2,36 @@
 
 use crate::memory::Memory;
 use crate::seccomp::{Listener, Notification};
+use crate::vm;
 use modfs_core::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Who made a call, for as long as the call waits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
-    memory: File,
-    thread: u32,
+    listener: Arc<Listener>,
+    call: Notification,
 }
 
 /// Whose call it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
-    /// When it began, in clock ticks since boot.
-    pub(crate) began: u64,
+    pub(crate) program: Program,
     /// Effective.
     pub(crate) uid: u32,
+}
+
+/// What runs in a process, from one execve(2) to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// When the process began, in clock ticks since boot.
+    began: u64,
+    file: PathBuf,
 }
 
 /// Why something of /proc cannot be opened.
@@ -33,41 +42,34 @@ fn gone(error: io::Error) -> Errno {
     }
 }
 
-fn errno(error: &io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(0))
-}
-
 impl Target {
     /// Who made a call.
-    ///
-    /// # Errors
-    /// ESRCH: it is gone. EPERM: it may not be looked into.
-    pub(crate) fn of(listener: &Listener, call: &Notification) -> Result<Target, Errno> {
-        let mut options = File::options();
-        let options = options.read(true).write(true);
-        let memory = options.open(format!("/proc/{}/mem", call.thread));
-        let target = Target {
-            memory: memory.map_err(gone)?,
-            thread: call.thread,
-        };
-        // Only now it is certain whose memory this is.
-        match listener.waits(call) {
-            true => Ok(target),
+    pub(crate) fn of(listener: &Arc<Listener>, call: Notification) -> Target {
+        Target {
+            listener: Arc::clone(listener),
+            call,
+        }
+    }
+
+    /// Whether what has just been found out is of the thread that made the call, and not of another that has
+    /// its number by now.
+    fn still(&self) -> Result<(), Errno> {
+        match self.listener.waits(&self.call) {
+            true => Ok(()),
             false => Err(Errno::ESRCH),
         }
     }
 
-    /// The process that made a call.
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.call.thread)
+    }
+
+    /// The process that made the call.
     ///
     /// # Errors
     /// ESRCH: it is gone.
-    pub(crate) fn process(
-        &self,
-        listener: &Listener,
-        call: &Notification,
-    ) -> Result<Process, Errno> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.thread));
-        let status = status.map_err(gone)?;
+    pub(crate) fn process(&self) -> Result<Process, Errno> {
+        let status = fs::read_to_string(self.proc("status")).map_err(gone)?;
         let field = |name: &str, at: usize| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_ascii_whitespace().nth(at)?.parse().ok()
@@ -75,56 +77,74 @@ impl Target {
         let id = field("Tgid:", 0).ok_or(Errno::ESRCH)?;
         let process = Process {
             id,
-            began: Process::began(id).ok_or(Errno::ESRCH)?,
+            program: Program::of(id).ok_or(Errno::ESRCH)?,
             uid: field("Uid:", 1).ok_or(Errno::ESRCH)?,
         };
-        match listener.waits(call) {
-            true => Ok(process),
-            false => Err(Errno::ESRCH),
+        self.still()?;
+        Ok(process)
+    }
+
+    /// One of its open files, to be read from its beginning.
+    ///
+    /// # Errors
+    /// EBADF: there is none of this number, or it is not open to be read. EINVAL: it is no regular file.
+    pub(crate) fn file(&self, number: i32) -> Result<File, Errno> {
+        let info = fs::read_to_string(self.proc(&format!("fdinfo/{number}")));
+        let info = info.map_err(|_| Errno::EBADF)?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+        let flags = flags.ok_or(Errno::EBADF)?;
+        if flags & libc::O_ACCMODE == libc::O_WRONLY || flags & libc::O_PATH != 0 {
+            return Err(Errno::EBADF);
         }
+        let path = self.proc(&format!("fd/{number}"));
+        let kind = fs::metadata(&path).map_err(|_| Errno::EBADF)?.file_type();
+        if !kind.is_file() || kind.is_fifo() {
+            return Err(Errno::EINVAL);
+        }
+        let mut options = File::options();
+        let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(path);
+        let file = file.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
+        self.still()?;
+        Ok(file)
+    }
+
+    /// Where one of its open files is.
+    pub(crate) fn path_of(&self, number: i32) -> Option<PathBuf> {
+        fs::read_link(self.proc(&format!("fd/{number}"))).ok()
     }
 }
 
 impl Memory for Target {
     fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Errno> {
-        let read = self.memory.read_exact_at(bytes, address);
-        read.map_err(|_| Errno::EFAULT)
+        vm::read(self.call.thread, address, bytes)?;
+        self.still()
     }
 
     fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-        let written = self.memory.write_all_at(bytes, address);
-        written.map_err(|_| Errno::EFAULT)
+        self.still()?;
+        vm::write(self.call.thread, address, bytes)
     }
 }
 
 impl Process {
-    /// When a process began (proc(5), /proc/PID/stat, field 22); `None`: there is none.
-    pub(crate) fn began(id: u32) -> Option<u64> {
-        let text = fs::read(format!("/proc/{id}/stat")).ok()?;
+    /// Whether it may do what we may: the rights are ours, and only for who has them too.
+    pub(crate) fn is_privileged(&self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
+}
+
+impl Program {
+    /// What runs in a process; `None`: there is none.
+    pub(crate) fn of(process: u32) -> Option<Program> {
+        // proc(5), /proc/PID/stat, field 22.
+        let text = fs::read(format!("/proc/{process}/stat")).ok()?;
         let text = String::from_utf8_lossy(&text);
         // The second field, the program's name, may hold anything.
         let (_, after) = text.rsplit_once(')')?;
-        after.split_ascii_whitespace().nth(19)?.parse().ok()
-    }
-
-    /// One of its open files.
-    ///
-    /// # Errors
-    /// EBADF: there is none of this number.
-    pub(crate) fn file(&self, number: i32) -> Result<File, Errno> {
-        if number < 0 {
-            return Err(Errno::EBADF);
-        }
-        let process = i32::try_from(self.id).ok().and_then(Pid::from_raw);
-        let process = process.ok_or(Errno::ESRCH)?;
-        let told = |error: rustix::io::Errno| errno(&error.into());
-        let process = pidfd_open(process, PidfdFlags::empty()).map_err(told)?;
-        let file = pidfd_getfd(process, number, PidfdGetfdFlags::empty()).map_err(told)?;
-        Ok(File::from(file))
-    }
-
-    /// Where one of its open files is.
-    pub(crate) fn path_of(&self, number: i32) -> Option<std::path::PathBuf> {
-        fs::read_link(format!("/proc/{}/fd/{number}", self.id)).ok()
+        let began = after.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let file = fs::read_link(format!("/proc/{process}/exe")).unwrap_or_default();
+        Some(Program { began, file })
     }
 }

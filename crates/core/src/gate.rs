@@ -69,6 +69,17 @@ impl Gate {
     /// Each success is given back with one [`Gate::put`].
     #[must_use]
     pub fn try_get(&self) -> bool {
+        let got = self.try_hold();
+        if got {
+            self.set(Flags::VISITED.union(Flags::USED_ONCE));
+        }
+        got
+    }
+
+    /// As [`Gate::try_get`], but no flag tells of it: for who only asks the module something. Each success is
+    /// given back with one [`Gate::unhold`].
+    #[must_use]
+    pub fn try_hold(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
             if word & CLOSED != 0 || word >= MAX {
@@ -80,12 +91,10 @@ impl Gate {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => break,
+                Ok(_) => return true,
                 Err(now) => word = now,
             }
         }
-        self.set(Flags::VISITED.union(Flags::USED_ONCE));
-        true
     }
 
     /// Gives a use back. Returns `false`, and changes nothing, when there was none to give back:
@@ -127,8 +136,9 @@ impl Gate {
         self.word.fetch_add(1, Ordering::Acquire);
     }
 
-    /// Ends what [`Gate::hold`] began. A module that gave back more than it took is at 0 now.
-    pub(crate) fn unhold(&self) -> bool {
+    /// Ends what [`Gate::hold`] or [`Gate::try_hold`] began. A module that gave back more than it took is at 0
+    /// now.
+    pub fn unhold(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word & !CLOSED != 0 {
             match self.word.compare_exchange_weak(

@@ -15,12 +15,13 @@ use crate::params::Params;
 use crate::procfs::Procs;
 use crate::stubs::Stubs;
 use modfs_arena::Arena;
-use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal};
+use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal, SymbolLine};
 use modfs_link::Staging;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What the host keeps with a module.
@@ -32,6 +33,8 @@ pub(crate) struct Loaded {
     pub(crate) image: Option<Arc<Image>>,
     /// The mapped files of a linked image; none of an object.
     pub(crate) pieces: Vec<Piece>,
+    /// What a linked image exports, as its table has it.
+    pub(crate) listed: Vec<SymbolLine>,
     /// The section `.modinfo`.
     pub(crate) info: Box<[u8]>,
     pub(crate) params: Arc<Params>,
@@ -56,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) watchers: Watchers,
     /// What the next image can be put together in.
     pub(crate) spare: Mutex<Option<Staging>>,
+    /// Set once a linked image has been mapped.
+    pub(crate) images: AtomicBool,
     /// This host, for what outlives the call it is met in.
     pub(crate) me: Weak<Shared>,
 }
@@ -157,6 +162,7 @@ impl Host {
             locals: Locals::default(),
             watchers: Watchers::default(),
             spare: Mutex::default(),
+            images: AtomicBool::new(false),
             me: me.clone(),
         });
         shared
@@ -231,7 +237,11 @@ impl Host {
         if exited.is_err() && self.0.state(name) != Some(modfs_core::State::Deleted) {
             return exited;
         }
-        self.unmap(name)?;
+        if self.0.has_images() {
+            self.unmap(name)?;
+        } else {
+            self.0.unmap(name, &file)?;
+        }
         exited
     }
 

@@ -19,10 +19,8 @@ pub(crate) struct Image {
     core: [Option<Block>; 3],
     /// The init part, until it is given back.
     init: Mutex<[Option<Block>; 3]>,
-    /// The files of a linked image, instead of parts, and which are for init only; the first has the header.
-    files: Mutex<Vec<(Arc<Block>, bool)>>,
-    /// Of a linked image.
-    pub(crate) head: Option<Head>,
+    /// Of a linked image, which has no parts.
+    outside: Option<Outside>,
     pub(crate) bases: [u64; PARTS],
     /// `init_module`; 0: none.
     pub(crate) init_function: u64,
@@ -35,6 +33,30 @@ pub(crate) struct Image {
     /// In the order to call them.
     pub(crate) destructors: Vec<u64>,
     pub(crate) functions: Functions,
+}
+
+/// The files of a linked image.
+#[derive(Debug)]
+struct Outside {
+    /// And which are for init only.
+    files: Mutex<Vec<(Arc<Block>, bool)>>,
+    head: Head,
+}
+
+impl Outside {
+    fn files(&self) -> MutexGuard<'_, Vec<(Arc<Block>, bool)>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn size(&self) -> u64 {
+        self.files().iter().map(|(file, _)| file.size()).sum()
+    }
+
+    fn has_code(&self, address: u64) -> bool {
+        self.files()
+            .iter()
+            .any(|(file, _)| matches!(file.kind(), Kind::Code | Kind::Wx) && file.contains(address))
+    }
 }
 
 /// What linking gives besides the image.
@@ -56,10 +78,7 @@ impl Image {
     /// Where the image is: its code, or its data when it has no code.
     pub(crate) fn address(&self) -> u64 {
         let block = self.core.iter().flatten().next();
-        block.map_or_else(
-            || self.files().first().map_or(0, |(file, _)| file.address()),
-            Block::address,
-        )
+        block.map_or_else(|| self.head().map_or(0, Head::address), Block::address)
     }
 
     /// Bytes of all blocks there are at present.
@@ -70,12 +89,13 @@ impl Image {
             .chain(init.iter())
             .flatten()
             .map(Block::size)
-            .chain(self.files().iter().map(|(file, _)| file.size()))
-            .sum()
+            .sum::<u64>()
+            + self.outside.as_ref().map_or(0, Outside::size)
     }
 
-    fn files(&self) -> MutexGuard<'_, Vec<(Arc<Block>, bool)>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The header of a linked image.
+    pub(crate) fn head(&self) -> Option<&Head> {
+        self.outside.as_ref().map(|outside| &outside.head)
     }
 
     /// A linked image, of which no more is known than its header says.
@@ -83,8 +103,10 @@ impl Image {
         Image {
             core: Default::default(),
             init: Mutex::default(),
-            files: Mutex::new(files),
-            head: Some(head),
+            outside: Some(Outside {
+                files: Mutex::new(files),
+                head,
+            }),
             bases: [0; PARTS],
             init_function: header.init,
             exit_function: header.cleanup,
@@ -102,7 +124,9 @@ impl Image {
     pub(crate) fn drop_init(&self) {
         let parts = std::mem::take(&mut *self.init.lock().unwrap_or_else(PoisonError::into_inner));
         drop(parts);
-        self.files().retain(|(_, is_init)| !is_init);
+        if let Some(outside) = &self.outside {
+            outside.files().retain(|(_, is_init)| !is_init);
+        }
     }
 
     /// Whether the code at an address is this image's.
@@ -113,12 +137,12 @@ impl Image {
                 .is_some_and(|b| b.kind() == Kind::Code && b.contains(address))
         };
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_file = |(file, _): &(Arc<Block>, bool)| {
-            matches!(file.kind(), Kind::Code | Kind::Wx) && file.contains(address)
-        };
         self.core.iter().any(in_block)
             || init.iter().any(in_block)
-            || self.files().iter().any(in_file)
+            || self
+                .outside
+                .as_ref()
+                .is_some_and(|outside| outside.has_code(address))
     }
 
     /// Calls `f` with the block that a variable is in and its offset there.
@@ -219,8 +243,7 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
                 .map_or(0, |(part, offset)| bases[part as usize] + offset),
             core,
             init: Mutex::new(init),
-            files: Mutex::default(),
-            head: None,
+            outside: None,
             functions: Functions::of(&object, &layout, &bases),
             bases,
         },

@@ -1,16 +1,16 @@
 //! The host as a [`Kernel`].
 
-use crate::call::{Failure, Owner, Pin, call};
+use crate::call::{Failure, Owner, call};
 use crate::host::{Loaded, Shared};
 use crate::image::{self, Image};
-use crate::linked::{is_image, settle};
+use crate::linked::{counts_itself, is_image, settle};
 use crate::log::Level;
 use crate::oops;
 use crate::params::{self, Params};
 use crate::{RUSTC, VERMAGIC};
 use modfs_core::{
-    Command, Errno, Export, Id, InitArgs, KERNEL, Kernel, Modules, NewModule, Owner as Exporter,
-    Parameter, Refusal, State, Status, Sweep, SymbolLine,
+    Command, Errno, Export, Flags, Id, InitArgs, KERNEL, Kernel, Modules, NewModule,
+    Owner as Exporter, Parameter, Refusal, State, Status, Sweep, SymbolLine,
 };
 use modfs_link::{Param, Value};
 use modfs_object::Modinfo;
@@ -101,6 +101,7 @@ impl Shared {
                 object: Some(object),
                 image: Some(Arc::new(linked.image)),
                 pieces: Vec::new(),
+                listed: Vec::new(),
                 info: linked.info,
                 params: Arc::new(Params::new(linked.params)),
                 owner: Arc::new(owner),
@@ -135,20 +136,24 @@ impl Shared {
         unsafe { self.call(owner, function, [0; 5]) }
     }
 
-    /// Uses of the modules that say by themselves that they are used, or may not be unloaded.
-    fn hold_users(&self) -> Vec<Pin> {
-        let asked: Vec<(Id, Arc<Owner>)> = {
+    /// Keeps from a sweep the modules that say by themselves that they are used, or may not be unloaded.
+    fn keep_users(&self, sweep: &mut Sweep) {
+        let candidates: Vec<(Id, Arc<Owner>)> = {
             let modules = self.modules();
-            settle(&modules);
+            modules.iter().for_each(|(_, module)| settle(module));
             let linked = modules.iter().filter_map(|(id, module)| {
                 let loaded = module.payload().filter(|loaded| loaded.is_linked())?;
-                Some((id, loaded.owner.clone()))
+                let may_go = Flags::AUTOCLEAN.union(Flags::USED_ONCE);
+                let asked = module.gate().flags().contains(may_go);
+                asked.then(|| (id, loaded.owner.clone()))
             });
             linked.collect()
         };
-        let stays = |(id, owner): &(Id, Arc<Owner>)| self.asks_to_stay(&owner.name, *id).is_err();
-        let held = asked.into_iter().filter(stays);
-        held.filter_map(|(_, owner)| owner.pin()).collect()
+        for (id, owner) in candidates {
+            if self.asks_to_stay(&owner.name, id).is_err() {
+                sweep.keep(id);
+            }
+        }
     }
 
     fn start_of(&self, id: Id) -> Result<Start, Refusal> {
@@ -322,7 +327,7 @@ impl Shared {
 
 /// What ends in `finish_…` must not: another thread, in a device or a function of the module, has
 /// faulted meanwhile, which ended it already.
-pub(crate) fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
+fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
     match modules.get(id) {
         Some(module) if module.state() == State::Faulted => {
             let text = format!("{}: its code faulted on another thread", module.name());
@@ -334,11 +339,26 @@ pub(crate) fn not_faulted(modules: &Modules<Loaded>, id: Id) -> Result<(), Refus
 
 /// What is known of a module.
 pub(crate) fn status_of(modules: &Modules<Loaded>, id: Id) -> Option<Status> {
+    let module = modules.get(id)?;
+    settle(module);
     let mut status = modules.status(id)?;
-    if let Some(loaded) = modules.get(id).and_then(|module| module.payload()) {
+    if let Some(loaded) = module.payload() {
         loaded.complete(&mut status);
     }
     Some(status)
+}
+
+/// What a module exports: of a linked image first its own table, in its order.
+fn with_listed(modules: &Modules<Loaded>, id: Id, found: Vec<SymbolLine>) -> Vec<SymbolLine> {
+    let module = modules
+        .get(id)
+        .filter(|module| module.state() != State::Uninitialized);
+    let listed = module
+        .and_then(|module| module.payload())
+        .map_or(&[][..], |loaded| &loaded.listed);
+    let by_hand = |line: &SymbolLine| listed.iter().all(|own| own.name != line.name);
+    let added: Vec<SymbolLine> = found.into_iter().filter(by_hand).collect();
+    listed.iter().cloned().chain(added).collect()
 }
 
 fn not_mapped(module: &str) -> Refusal {
@@ -430,10 +450,7 @@ impl Kernel for Shared {
                 start.owner.dead.store(true, Ordering::Relaxed);
                 let mut modules = self.modules();
                 not_faulted(&modules, id)?;
-                let drained = modules.fail_init(id);
-                if linked && drained {
-                    self.image_failed(&mut modules, id);
-                } else if drained
+                if modules.fail_init(id)
                     && let Some(loaded) = modules.get_mut(id).and_then(|m| m.payload_mut())
                 {
                     loaded.image = None;
@@ -445,21 +462,40 @@ impl Kernel for Shared {
 
     fn exit(&self, module: &str, file: &str) -> Result<(), Refusal> {
         let file = self.listed_file(module, file);
-        let id = self.modules().admit(module, &file, Command::Exit)?;
-        self.asks_to_stay(module, id)?;
-        self.modules().begin_exit(id)?;
+        let mut modules = self.modules();
+        let id = modules.admit(module, &file, Command::Exit)?;
+        if self.has_images() {
+            drop(modules);
+            self.asks_to_stay(module, id)?;
+            modules = self.modules();
+        }
+        modules.begin_exit(id)?;
+        if self.has_images()
+            && let Err(refusal) = counts_itself(&modules, id)
+        {
+            // It has begun to count meanwhile.
+            modules.cancel_exit(id);
+            return Err(refusal);
+        }
+        drop(modules);
         self.stop(id, false)
     }
 
     fn status(&self, module: &str) -> Option<Status> {
         let modules = self.modules();
-        settle(&modules);
         status_of(&modules, modules.find(module)?)
     }
 
     fn symbols(&self, module: &str) -> Vec<SymbolLine> {
         match self.exporter(module) {
-            Ok(exporter) => self.modules().exports(exporter),
+            Ok(exporter) => {
+                let modules = self.modules();
+                let found = modules.exports(exporter);
+                match exporter {
+                    Exporter::Module(id) => with_listed(&modules, id, found),
+                    Exporter::Kernel => found,
+                }
+            }
             Err(_) => Vec::new(),
         }
     }
@@ -535,8 +571,9 @@ impl Kernel for Shared {
     fn autoclean(&self) -> Vec<String> {
         let mut sweep = Sweep::default();
         let mut gone = Vec::new();
-        // What says of itself that it is used is held while the others go.
-        let _held = self.hold_users();
+        if self.has_images() {
+            self.keep_users(&mut sweep);
+        }
         loop {
             let (id, name, status) = {
                 let mut modules = self.modules();

@@ -6,15 +6,15 @@
 use crate::call::Owner;
 use crate::host::{Loaded, Shared};
 use crate::image::Image;
-use crate::kernel::not_faulted;
 use crate::log::Level;
 use crate::params::Params;
 use modfs_arena::{Block, Kind};
 use modfs_core::{
-    Command, Errno, Export, Flags, Id, InitArgs, Modules, NewModule, Piece as Place, Refusal,
-    State, Status, verdict,
+    Command, Errno, Export, Flags, Id, InitArgs, Module, Modules, NewModule, Piece as Place,
+    Refusal, State, Status, SymbolLine, verdict,
 };
 use modfs_object::image::{self, GPLONLY, ImageError, offset};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,6 +46,11 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Where it is.
+    pub(crate) fn address(&self) -> u64 {
+        self.block.address()
+    }
+
     /// The count that the module's own code keeps.
     fn uses(&self) -> u32 {
         let count = self.block.fetch_add(offset::USECOUNT, 0).unwrap_or(0);
@@ -61,6 +66,27 @@ impl Head {
             .into_iter()
             .filter(|flag| word & u64::from(flag.bits()) != 0)
             .fold(Flags::default(), Flags::union)
+    }
+}
+
+/// Refuses a module whose own count is not 0.
+///
+/// # Errors
+/// EBUSY.
+pub(crate) fn counts_itself(modules: &Modules<Loaded>, id: Id) -> Result<(), Refusal> {
+    let module = modules.get(id);
+    let image = module
+        .and_then(|module| module.payload())
+        .and_then(|loaded| loaded.image.as_ref());
+    let head = image
+        .and_then(|image| image.head())
+        .filter(|head| head.can_unload == 0);
+    match (module, head.map_or(0, Head::uses)) {
+        (Some(module), uses) if uses > 0 => {
+            let text = format!("{} is in use {uses} times, by its own count", module.name());
+            Err(Refusal::new(Errno::EBUSY, text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -81,8 +107,8 @@ impl Loaded {
 
     /// Whether it is an image whose header is at an address.
     pub(crate) fn is_headed(&self, address: u64) -> bool {
-        let head = self.image.as_ref().and_then(|image| image.head.as_ref());
-        head.is_some_and(|head| head.block.address() == address)
+        let head = self.image.as_ref().and_then(|image| image.head());
+        head.is_some_and(|head| head.address() == address)
     }
 
     /// Adds to a status what only the host knows.
@@ -95,7 +121,7 @@ impl Loaded {
         if let Some(first) = status.pieces.first() {
             status.file.clone_from(&first.file);
         }
-        if let Some(head) = self.image.as_ref().and_then(|image| image.head.as_ref()) {
+        if let Some(head) = self.image.as_ref().and_then(|image| image.head()) {
             status.usecount = match head.can_unload {
                 0 => status.usecount + i64::from(head.uses()),
                 _ => -1,
@@ -108,17 +134,22 @@ impl Loaded {
     }
 }
 
-/// Takes over what modules have noted in their own headers.
-pub(crate) fn settle(modules: &Modules<Loaded>) {
-    for (_, module) in modules.iter().filter(|(_, m)| m.state() == State::Running) {
-        let image = module.payload().and_then(|loaded| loaded.image.as_ref());
-        if let Some(head) = image.and_then(|image| image.head.as_ref()) {
-            module.gate().set(head.take_flags());
-        }
+/// Takes over what a module has noted in its own header.
+pub(crate) fn settle(module: &Module<Loaded>) {
+    let image = module.payload().and_then(|loaded| loaded.image.as_ref());
+    if let Some(head) = image.and_then(|image| image.head())
+        && module.state() == State::Running
+    {
+        module.gate().set(head.take_flags());
     }
 }
 
 impl Shared {
+    /// Whether there has ever been an image: otherwise nothing has to be looked for.
+    pub(crate) fn has_images(&self) -> bool {
+        self.images.load(Ordering::Acquire)
+    }
+
     /// Gives a file of an image a place of the kind that its mode says.
     fn piece(&self, file: &str, size: u64, mode: u32) -> Result<Piece, Refusal> {
         const ALIGN: u64 = 4096;
@@ -162,6 +193,7 @@ impl Shared {
         mode: u32,
     ) -> Result<(), Refusal> {
         let piece = self.piece(file, size, mode)?;
+        self.images.store(true, Ordering::Release);
         let mut modules = self.modules();
         let held = modules.find(module).and_then(|id| modules.get_mut(id));
         if let Some(held) = held
@@ -189,12 +221,14 @@ impl Shared {
             object: None,
             image: None,
             pieces: vec![piece],
+            listed: Vec::new(),
             info: Box::default(),
             params: Arc::new(Params::new(Vec::new())),
             owner: Arc::new(owner),
             shown: None,
         };
         modules.finish_map(id, &[], loaded)?;
+        modules.set_outside(id);
         if let Some(module) = modules.get_mut(id) {
             module.set_extent(address, size);
         }
@@ -203,19 +237,24 @@ impl Shared {
 
     /// Takes the place of one of several files away; `false`: it is the last, or of no image.
     pub(crate) fn unmap_piece(&self, module: &str, file: &str) -> Result<bool, Refusal> {
+        if !self.has_images() {
+            return Ok(false);
+        }
         let mut modules = self.modules();
-        let Some(held) = modules.find(module).and_then(|id| modules.get_mut(id)) else {
+        let held = modules.find(module).and_then(|id| modules.get(id));
+        let pieces = held
+            .and_then(|held| held.payload())
+            .map(|loaded| &loaded.pieces);
+        let at = pieces.and_then(|pieces| pieces.iter().position(|piece| *piece.file == *file));
+        let several = pieces.is_some_and(|pieces| pieces.len() > 1);
+        let (Some(held), Some(at), true) = (held, at, several) else {
             return Ok(false);
         };
-        let state = held.state();
-        let Some(loaded) = held.payload_mut() else {
-            return Ok(false);
-        };
-        let at = loaded.pieces.iter().position(|piece| *piece.file == *file);
-        let Some(at) = at.filter(|_| loaded.pieces.len() > 1) else {
-            return Ok(false);
-        };
-        verdict(Some(state), Command::Unmap)?;
+        let listed = held.file().clone();
+        // As for the last one: also not while calls into it have not returned.
+        let id = modules.admit(module, &listed, Command::Unmap)?;
+        let held = modules.get_mut(id).ok_or(Errno::ENOENT)?;
+        let loaded = held.payload_mut().ok_or(Errno::ENOENT)?;
         loaded.image = None;
         let gone = loaded.pieces.remove(at);
         let (address, size) = (loaded.pieces[0].block.address(), loaded.size());
@@ -226,14 +265,17 @@ impl Shared {
     }
 
     /// The name under which the module list knows a file: of an image it is that of the first.
-    pub(crate) fn listed_file(&self, module: &str, file: &str) -> Arc<str> {
+    pub(crate) fn listed_file<'f>(&self, module: &str, file: &'f str) -> Cow<'f, str> {
+        if !self.has_images() {
+            return file.into();
+        }
         let modules = self.modules();
         let held = modules.find(module).and_then(|id| modules.get(id));
         let of_it = held.filter(|held| {
             let loaded = held.payload();
             loaded.is_some_and(|loaded| loaded.pieces.iter().any(|piece| *piece.file == *file))
         });
-        of_it.map_or_else(|| file.into(), |held| held.file().clone())
+        of_it.map_or_else(|| file.into(), |held| held.file().to_string().into())
     }
 
     /// Keeps what is to be in a file's place.
@@ -304,6 +346,7 @@ impl Shared {
                 return Err(Refusal::new(Errno::EINVAL, text));
             }
         }
+        outlives_init(&image, &blocks)?;
         let deps = self.deps_of(&image)?;
         for ((block, _), content) in blocks.iter().zip(&contents) {
             block.write(0, content).map_err(no_room)?;
@@ -387,13 +430,22 @@ impl Shared {
         }
         if let Some(loaded) = held.payload_mut() {
             loaded.image = Some(placed);
+            loaded.listed = exports
+                .into_iter()
+                .map(|export| SymbolLine {
+                    name: export.name.to_string(),
+                    address: export.address,
+                    crc: None,
+                    gpl: export.gpl,
+                })
+                .collect();
             loaded.owner.dead.store(false, Ordering::Relaxed);
         }
     }
 
     /// Its init has returned 0: what was for init only goes.
     pub(crate) fn image_runs(&self, id: Id, image: &Image) {
-        if let Some(head) = &image.head {
+        if let Some(head) = image.head() {
             head.block.fetch_add(offset::USECOUNT, -1);
             head.block.fetch_clear(offset::FLAGS, INITIALIZING);
         }
@@ -408,59 +460,81 @@ impl Shared {
         }
     }
 
-    /// Its init has failed, and nothing runs in it: it is as it was before, with its place.
-    pub(crate) fn image_failed(&self, modules: &mut Modules<Loaded>, id: Id) {
-        modules.keep_image(id);
-        let Some(held) = modules.get_mut(id) else {
-            return;
-        };
-        let Some(loaded) = held.payload_mut() else {
-            return;
-        };
-        loaded.image = None;
-        let (address, size) = (loaded.pieces[0].block.address(), loaded.size());
-        held.set_extent(address, size);
-    }
-
     /// Whether an image says of itself that it may not be unloaded.
     ///
     /// # Errors
     /// EBUSY: so it says.
     pub(crate) fn asks_to_stay(&self, module: &str, id: Id) -> Result<(), Refusal> {
-        let (owner, can_unload, uses) = {
+        let function = {
             let modules = self.modules();
+            counts_itself(&modules, id)?;
             let held = modules
                 .get(id)
                 .filter(|held| held.state() == State::Running);
-            let Some(loaded) = held.and_then(|held| held.payload()) else {
-                return Ok(());
-            };
-            let Some(head) = loaded.image.as_ref().and_then(|image| image.head.as_ref()) else {
-                return Ok(());
-            };
-            (loaded.owner.clone(), head.can_unload, head.uses())
+            let loaded = held.and_then(|held| held.payload());
+            let asked = loaded.and_then(|loaded| {
+                let function = loaded.image.as_ref()?.head()?.can_unload;
+                (function != 0).then(|| (loaded.owner.clone(), function))
+            });
+            match asked {
+                Some(asked) => asked,
+                None => return Ok(()),
+            }
         };
-        let says = match can_unload {
-            0 => match uses {
-                0 => return Ok(()),
-                uses => format!("{module} is in use {uses} times, by its own count"),
-            },
-            function => match self.ask(&owner, function)? {
-                0 => return Ok(()),
-                said => format!("{module} says that it cannot be unloaded ({said})"),
-            },
-        };
-        Err(Refusal::new(Errno::EBUSY, says))
+        match self.ask(&function.0, function.1)? {
+            0 => Ok(()),
+            said => {
+                let text = format!("{module} says that it cannot be unloaded ({said})");
+                Err(Refusal::new(Errno::EBUSY, text))
+            }
+        }
     }
 
     /// Calls a function of a running image that takes nothing and returns an int.
     fn ask(&self, owner: &Arc<Owner>, function: u64) -> Result<i32, Refusal> {
-        let pin = owner.pin().ok_or(Errno::EBUSY)?;
-        let modules = self.modules();
-        not_faulted(&modules, owner.id)?;
-        drop(modules);
-        self.call_plain(pin.owner(), function)
-            .map(|value| value as i32)
+        if !owner.gate.try_hold() {
+            return Err(Errno::EBUSY.into());
+        }
+        let said = match owner.is_dead() {
+            true => Err(Errno::EBUSY.into()),
+            false => self.call_plain(owner, function),
+        };
+        owner.gate.unhold();
+        said.map(|value| value as i32)
+    }
+}
+
+/// Refuses an image that would need what goes when init has returned.
+fn outlives_init(image: &image::Image<'_>, blocks: &[(Arc<Block>, bool)]) -> Result<(), Refusal> {
+    let stays = |address: u64| {
+        let ends = |block: &Block| block.address() + block.size();
+        let within = |block: &Block| (block.address()..=ends(block)).contains(&address);
+        blocks.iter().any(|(block, init)| !init && within(block))
+    };
+    let header = &image.header;
+    let named = [
+        (header.cleanup, "cleanup"),
+        (header.can_unload, "can_unload"),
+        (header.archdata_start, "archdata"),
+    ];
+    let symbols = image
+        .symbols
+        .iter()
+        .map(|(_, value)| (*value, "the value of a symbol"));
+    let gone = named
+        .into_iter()
+        .chain(symbols)
+        .find(|(address, _)| *address != 0 && !stays(*address));
+    match gone {
+        _ if blocks[0].1 => Err(Refusal::new(
+            Errno::EINVAL,
+            "the header is in a file for init only",
+        )),
+        Some((_, what)) => {
+            let text = format!("header: {what} is in a file for init only");
+            Err(Refusal::new(Errno::EINVAL, text))
+        }
+        None => Ok(()),
     }
 }
 

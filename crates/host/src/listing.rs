@@ -3,7 +3,6 @@
 
 use crate::host::Shared;
 use crate::kernel::status_of;
-use crate::linked::settle;
 use modfs_core::{Flags, KERNEL, Kernel, State, Status};
 use std::fmt::Write;
 
@@ -11,7 +10,6 @@ impl Shared {
     /// The modules that are mapped, the newest first.
     pub(crate) fn mapped(&self) -> Vec<(String, Status)> {
         let modules = self.modules();
-        settle(&modules);
         let one = |(id, module): (_, &modfs_core::Module<_>)| {
             Some((module.name().to_string(), status_of(&modules, id)?))
         };

@@ -176,10 +176,9 @@ impl Header {
             0 => Ok(()),
             address => bounds(address, 1, what),
         };
-        let range = |start: u64, end: u64, entry: u64, what| {
+        let range = |start: u64, end: u64, what| {
             let length = end.checked_sub(start).ok_or(ImageError::Range(what))?;
             match end {
-                _ if length % entry != 0 => Err(ImageError::Range(what)),
                 0 => Ok(()),
                 _ => bounds(start, length, what),
             }
@@ -190,13 +189,22 @@ impl Header {
         function(self.init, "init")?;
         function(self.cleanup, "cleanup")?;
         let (start, end) = (self.ex_table_start, self.ex_table_end);
-        range(start, end, EXCEPTION, "ex_table")?;
+        let length = end
+            .checked_sub(start)
+            .ok_or(ImageError::Range("ex_table"))?;
+        // Strictly before the end, and only looked at when it begins somewhere.
+        if start != 0 {
+            bounds(start, length + 1, "ex_table")?;
+        }
+        if length % EXCEPTION != 0 {
+            return Err(ImageError::Range("ex_table"));
+        }
         if self.flags & !AUTOCLEAN != 0 {
             return Err(ImageError::Flags(self.flags));
         }
         function(self.can_unload, "can_unload")?;
-        range(self.kallsyms_start, self.kallsyms_end, 1, "kallsyms")?;
-        range(self.archdata_start, self.archdata_end, 1, "archdata")?;
+        range(self.kallsyms_start, self.kallsyms_end, "kallsyms")?;
+        range(self.archdata_start, self.archdata_end, "archdata")?;
         match self.kernel_data {
             0 => Ok(()),
             _ => Err(ImageError::KernelData),

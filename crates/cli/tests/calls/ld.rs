@@ -1,6 +1,6 @@
 //! `modfs ld`: images linked outside, in a host that keeps pages from being both writable and executable.
 
-use crate::common::Kernel;
+use crate::common::{Kernel, PATIENCE, eventually};
 use modfs_core::Errno;
 use std::fs;
 
@@ -127,6 +127,64 @@ fn refusals() {
     );
 }
 
+/// Its init fails while a call into it is under way: nothing of it goes before that has returned, and then all
+/// of it can go, or be tried again.
+#[test]
+fn an_init_that_fails_while_it_is_used() {
+    let kernel = host(&["drainer"]);
+    let ld = kernel.background("exec modfs ld ko/drainer.ko");
+    eventually("the device is there", || {
+        kernel.path("k/dev/drainer").exists()
+    });
+    let reader = kernel.background("exec cat k/dev/drainer");
+    let said = ld.wait(PATIENCE).fails();
+    assert!(said.contains("init returned -19"), "{said}");
+    assert_eq!(kernel.state("drainer"), "uninitialized");
+    assert_eq!(kernel.control("drainer", "unmap text"), Err(Errno::EBUSY));
+    assert_eq!(kernel.control("drainer", "init data"), Err(Errno::EBUSY));
+    assert!(
+        kernel.said("drainer").contains("still used 1 times"),
+        "{}",
+        kernel.said("drainer")
+    );
+    reader.wait(PATIENCE);
+    assert!(!kernel.log().contains("Oops"), "{}", kernel.log());
+    // Its place is kept.
+    assert_ne!(
+        kernel.get("drainer/address"),
+        Ok("0x0000000000000000\n".into())
+    );
+    assert_eq!(kernel.control("drainer", "init data"), Err(Errno::ENODEV));
+    kernel.sh("rmmod drainer").ok();
+    assert_eq!(kernel.names(), [""; 0]);
+}
+
+/// What is needed later is not in a file that goes.
+#[test]
+fn an_image_that_would_lose_its_header() {
+    let kernel = Kernel::with(&[], &["--allow-wx"]);
+    kernel.sh("mkdir k/modules/x && install -m 600 /dev/null k/modules/x/init && truncate -s 4096 k/modules/x/init").ok();
+    assert_eq!(kernel.control("x", "map init"), Ok(()));
+    let address = kernel.get("x/address").unwrap();
+    let address = u64::from_str_radix(&address.trim()[2..], 16).unwrap();
+    let mut image = vec![0; 4096];
+    for (at, value) in [(0, 184), (16, address + 184), (24, 4096)] {
+        image[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+    }
+    image[184] = b'x';
+    fs::write(kernel.path("image"), image).unwrap();
+    kernel
+        .sh("dd if=image of=k/modules/x/init conv=notrunc 2>/dev/null")
+        .ok();
+    assert_eq!(kernel.control("x", "init init"), Err(Errno::EINVAL));
+    assert!(
+        kernel
+            .said("x")
+            .contains("the header is in a file for init only")
+    );
+    kernel.sh("rmmod x").ok();
+}
+
 /// 2.4's listing of symbols.
 #[test]
 fn ksyms() {
@@ -139,8 +197,9 @@ fn ksyms() {
         "Address           Symbol                            Defined by"
     );
     assert_eq!(&lines[1][16..], "  (1k)                              [lib]");
-    assert_eq!(&lines[2][16..], "  lib_add                           [lib]");
-    assert_eq!(&lines[3][16..], "  GPLONLY_lib_greeting              [lib]");
+    // In the order of the object's own table.
+    assert_eq!(&lines[2][16..], "  GPLONLY_lib_greeting              [lib]");
+    assert_eq!(&lines[3][16..], "  lib_add                           [lib]");
     assert_eq!(lines.len(), 4);
     let all = kernel.sh("modfs ksyms -a -h").ok();
     assert!(

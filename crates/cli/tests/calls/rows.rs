@@ -110,7 +110,6 @@ fn init_module_fields() {
         (80, "@1024", "@768"),
         (88, "0x1000", "@784"),
         (96, "@1000", "0"),
-        (104, "@1008", "0"),
         (40, "1", "0"),
         (40, "2", "0"),
         (128, "8", "0"),
@@ -130,6 +129,70 @@ fn init_module_fields() {
     script += "init t1\nquery t1 4\ndelete t1\n";
     expected += "init: 0\nquery t1 4: 1 f@768\ndelete: 0\n";
     answers(&script, &expected);
+}
+
+/// The table of exceptions ends before the module does, and counts only when it begins somewhere.
+#[test]
+fn init_module_exceptions() {
+    answers(
+        "create t1 1024\nimage t1 1024 0\nset 96 @800\nset 104 @1024\ninit t1\nset 104 @817\ninit t1\n\
+         set 96 0\nset 104 32\ninit t1\ndelete t1\ncreate t1 1024\nimage t1 1024 0\nset 96 @800\n\
+         set 104 @1008\ninit t1\ndelete t1\n",
+        "create: @0\ninit: EINVAL\ninit: EINVAL\ninit: 0\ndelete: 0\ncreate: @0\ninit: 0\n\
+         delete: 0\n",
+    );
+}
+
+/// A page that may not be read, or written, is as one that is not there.
+#[test]
+fn protected_memory() {
+    let kernel = kernel(&[]);
+    let script = "create CLOSED 1024\ncreate t1 1024\ninit CLOSED\nquery CLOSED 1\nquery NULL 1 -2\n\
+                  query t1 5 -2\ndelete t1\n";
+    let said = made(&kernel, &program("calls"), script).ok();
+    assert_eq!(
+        said,
+        "create: EFAULT\ncreate: @0\ninit: EFAULT\nquery CLOSED 1: EFAULT\nquery NULL 1: EFAULT\n\
+         query t1 5: EFAULT\ndelete: 0\n"
+    );
+}
+
+/// Symbols are listed as the module's table has them.
+#[test]
+fn symbols_in_their_order() {
+    answers(
+        "create t1 1024\nimage t1 1024 0\nsymbol zeta @768\nsymbol alpha @769\nsymbol zeta @770\ninit t1\n\
+         query t1 4\ndelete t1\n",
+        "create: @0\ninit: 0\nquery t1 4: 3 zeta@768 alpha@769 zeta@770\ndelete: 0\n",
+    );
+}
+
+/// What only asks does not count as a visit.
+#[test]
+fn autoclean_leaves_flags_alone() {
+    answers_and_leaves(
+        "create t1 1024\nimage t1 1024 0\nset 128 @800\ncode 800 b801000000c3\nset 40 4\ninit t1\n\
+         delete NULL\nquery t1 5\n",
+        "create: @0\ninit: 0\ndelete: 0\n\
+         query t1 5: 32 address @0 size 1024 flags 5 usecount -1\n",
+        1,
+    );
+}
+
+/// A directory that somebody has made is not removed, whatever becomes of the call.
+#[test]
+fn a_directory_of_others_stays() {
+    let kernel = kernel(&["hello"]);
+    kernel.sh("mkdir k/modules/t1").ok();
+    let said = made(&kernel, &program("calls"), "create t1 0x8000000\n").ok();
+    assert_eq!(said, "create: ENOMEM\n");
+    assert!(kernel.tree("t1").is_dir());
+    // A module that is there from other files runs already.
+    kernel.sh("modfs ld ko/hello.ko").ok();
+    let script = "query NULL 0\nimage hello 1024 0\ninit hello\ncreate hello 1024\n";
+    let said = made(&kernel, &program("calls"), script).ok();
+    assert_eq!(said, "query NULL 0: 0\ninit: EEXIST\ncreate: EEXIST\n");
+    kernel.sh("rmmod hello").ok();
 }
 
 #[test]

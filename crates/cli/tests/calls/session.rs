@@ -75,8 +75,8 @@ create: @0
 init: 0
 query NULL 1: 1 t1
 query t1 5: 32 address @0 size 656 flags 1 usecount 0
-query t1 4: 5 __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868@0 __insmod_t1_S.data_L20@528 \
-__insmod_t1_S.text_L79@184 t1_func@184 t1_shared@528
+query t1 4: 5 t1_func@184 t1_shared@528 __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868@0 \
+__insmod_t1_S.text_L79@184 __insmod_t1_S.data_L20@528
 create: @0
 init: 0
 query NULL 1: 2 t2 t1
@@ -85,8 +85,8 @@ query t2 3: 0
 query t2 4: 2 __insmod_t2_Ot/t2.o_M000000006B0252FD_V397868@0 __insmod_t2_S.text_L45@184
 query t1 5: 32 address other size 656 flags 17 usecount 0
 query t1 3: 1 t2
-query t1 4: 5 __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868 __insmod_t1_S.data_L20 \
-__insmod_t1_S.text_L79 t1_func t1_shared
+query t1 4: 5 t1_func t1_shared __insmod_t1_Ot/t1.o_M000000006B0252FD_V397868 \
+__insmod_t1_S.text_L79 __insmod_t1_S.data_L20
 t2                       384   0 (unused)
 t1                       656   0 [t2]
 create: EEXIST

@@ -1,7 +1,7 @@
 //! Today's calls, and what programs see of modules.
 
 use super::{kernel, made};
-use crate::common::{program, static_program};
+use crate::common::{NOBODY, program, static_program};
 
 #[test]
 fn a_module_comes_and_goes() {
@@ -78,4 +78,71 @@ fn files_of_sys() {
         "failing\nlib\ncoresize\nholders\ninitsize\ninitstate\nparameters\nrefcnt\ntaint\n0\nthere\n\
          none\nlive\n"
     );
+}
+
+/// Another user sees what its own rights let it: it is we who open the files.
+#[test]
+fn files_for_another_user() {
+    let kernel = kernel(&["hello"]);
+    kernel.sh("insmod ko/hello.ko").ok();
+    let script = format!(
+        "stat /sys/module/hello/parameters/times\nuser {NOBODY}\ncat /sys/module/hello/initstate\n\
+         write /sys/module/hello/parameters/times 9\nwrite /proc/modules x\ncat /proc/ksyms\n"
+    );
+    let said = made(&kernel, &program("calls"), &script).ok();
+    assert!(
+        said.contains("live\nwrite: EACCES\nwrite: EACCES\n"),
+        "{said}"
+    );
+    let line = said.lines().find(|line| line.ends_with(" printk"));
+    assert_eq!(line, Some("0000000000000000 printk"));
+    assert_eq!(kernel.get("hello/parameters/times"), Ok("1\n".into()));
+}
+
+/// A program that nobody may look into opens what it likes; only what is ours it does not see.
+#[test]
+fn a_program_that_is_not_to_be_looked_into() {
+    let kernel = kernel(&[]);
+    std::fs::write(kernel.path("text"), "text\n").unwrap();
+    let script = format!("undumpable\ncat {}\n", kernel.path("text").display());
+    let said = made(&kernel, &program("calls"), &script).ok();
+    assert_eq!(said, "text\n");
+}
+
+/// The next program of a process is one of today, until it makes an old call itself.
+#[test]
+fn after_execve() {
+    let kernel = kernel(&["hello"]);
+    kernel.sh("insmod ko/hello.ko").ok();
+    let script = "query NULL 0\ncat /proc/modules\nexec cat /proc/modules\n";
+    let said = made(&kernel, &program("calls"), script).ok();
+    let size = kernel.get("hello/size").unwrap();
+    let size = size.trim();
+    assert_eq!(
+        said,
+        format!(
+            "query NULL 0: 0\nhello               {size:>8}   0 (unused)\n\
+             hello {size} 0 - Live 0x0000000000000000\n"
+        )
+    );
+}
+
+/// A module comes from a regular file; and where nothing can be said, that changes no answer.
+#[test]
+fn odd_descriptors() {
+    let kernel = kernel(&["user"]);
+    let said = made(
+        &kernel,
+        &program("calls"),
+        "pipe\nfinit /dev/zero 0\nfinit ko 0\n",
+    )
+    .ok();
+    assert_eq!(said, "pipe: EINVAL\nfinit: EINVAL\nfinit: EINVAL\n");
+    std::fs::write(kernel.path("script"), "finit ko/user.ko 0\n").unwrap();
+    let calls = program("calls");
+    let said = kernel.sh(&format!(
+        "modfs run --tree k/modules -- {} < script 2> /dev/full",
+        calls.display()
+    ));
+    assert_eq!(said.out, "finit: ENOENT\n");
 }

@@ -13,16 +13,21 @@
  *   dep NAME                has it depend on a module
  *   init NAME               init_module of it
  *   delete NAME             delete_module
- *   query NAME WHICH SIZE   query_module; a SIZE of -1 is no buffer
+ *   query NAME WHICH SIZE   query_module; a SIZE of -1 is no buffer, -2 one that can only be read
  *   syms [SIZE]             get_kernel_syms, of NULL, or of a table of so many entries
  *   finit FILE FLAGS PARAM  today's finit_module
  *   load FILE PARAM         today's init_module
  *   remove NAME FLAGS       today's delete_module
+ *   write FILE TEXT         into what is there
  *   cat FILE, stat FILE     what others see of it
  *   user NUMBER             setuid(2)
  *   raw NUMBER A B C D E    any of them
  *
- * A NAME of NULL is no address, BAD one where nothing is, LONG a name without an end, EMPTY "", EDGE a name that
+ *   exec FILE ...           execve(2)
+ *   undumpable              nobody may look into the program any more
+ *   pipe                    finit_module of a pipe
+ *
+ * A NAME of CLOSED is in a page that may not be read, NULL is no address, BAD one where nothing is, LONG a name without an end, EMPTY "", EDGE a name that
  * ends where nothing is mapped any more.
  */
 #define _GNU_SOURCE
@@ -33,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -86,6 +92,13 @@ static unsigned long name_of(char *word)
 		return (unsigned long)memset(longest, 'x', sizeof(longest));
 	if (!strcmp(word, "OPEN"))
 		return (unsigned long)memset(edge() - 3, 'x', 3);
+	if (!strcmp(word, "CLOSED")) {
+		char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		strcpy(page, "closed");
+		mprotect(page, 4096, PROT_NONE);
+		return (unsigned long)page;
+	}
 	if (!strcmp(word, "EDGE"))
 		return (unsigned long)strcpy(edge() - 5, "edge");
 	return (unsigned long)word;
@@ -159,7 +172,11 @@ static void depend(const char *name)
 static void query(char *name, unsigned long which, long size)
 {
 	uint64_t ret = 0xdead, values[4];
-	unsigned long to = size < 0 ? 1 : (unsigned long)buffer;
+	static char *constant;
+
+	if (!constant)
+		constant = mmap(NULL, 65536, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned long to = size == -2 ? (unsigned long)constant : size < 0 ? 1 : (unsigned long)buffer;
 	unsigned long room = size < 0 ? sizeof(buffer) : size;
 	long result;
 	uint64_t at;
@@ -332,6 +349,19 @@ static void line(char *text)
 			printf("stat: %o %ld\n", stat.st_mode, (long)stat.st_size);
 	} else if (!strcmp(what, "user")) {
 		told("user", call(SYS_setuid, number(words[1]), 0, 0, 0, 0));
+	} else if (!strcmp(what, "exec")) {
+		execvp(words[1], words + 1);
+		told("exec", -errno);
+	} else if (!strcmp(what, "undumpable")) {
+		prctl(PR_SET_DUMPABLE, 0);
+	} else if (!strcmp(what, "write")) {
+		in = open(words[1], O_WRONLY);
+		told("write", in < 0 ? -errno : write(in, words[2], strlen(words[2])));
+	} else if (!strcmp(what, "pipe")) {
+		int ends[2];
+
+		if (!pipe(ends))
+			told("pipe", call(313, ends[0], (unsigned long)"", 0, 0, 0));
 	} else if (!strcmp(what, "raw")) {
 		told("raw", call(number(words[1]), number(words[2]), number(words[3]), number(words[4]),
 				 number(words[5]), number(words[6])));

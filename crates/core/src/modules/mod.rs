@@ -82,6 +82,8 @@ pub struct Module<P> {
     file: Arc<str>,
     state: State,
     link: Link,
+    /// Linked outside: it is never linked here, and keeps its place when its init fails.
+    outside: bool,
     gate: Arc<Gate>,
     deps: Vec<Id>,
     /// Latest last; shown the other way round.
@@ -283,6 +285,7 @@ impl<P> Modules<P> {
             file,
             state: State::Uninitialized,
             link: Link::Pending { again: false },
+            outside: false,
             gate: Arc::new(gate),
             deps: Vec::new(),
             refs: Vec::new(),
@@ -365,13 +368,10 @@ impl<P> Modules<P> {
         taken
     }
 
-    /// An image whose init has failed keeps its place: to be called when [`Modules::fail_init`] says that
-    /// nothing runs in it.
-    pub fn keep_image(&mut self, id: Id) {
-        if let Some(module) = self.get_mut(id)
-            && module.link == Link::None
-        {
-            module.link = Link::Done;
+    /// The module is an image that was linked outside.
+    pub fn set_outside(&mut self, id: Id) {
+        if let Some(module) = self.get_mut(id) {
+            module.outside = true;
         }
     }
 
@@ -456,9 +456,14 @@ impl<P> Modules<P> {
         if module.link != Link::Draining || module.gate.count() > 0 {
             return false;
         }
-        module.link = Link::None;
-        module.address = 0;
-        module.size = 0;
+        module.link = match module.outside {
+            true => Link::Done,
+            false => Link::None,
+        };
+        if !module.outside {
+            module.address = 0;
+            module.size = 0;
+        }
         self.release(id);
         true
     }
@@ -500,6 +505,16 @@ impl<P> Modules<P> {
             break;
         }
         Err(Refusal::all(Errno::EBUSY, users))
+    }
+
+    /// Cleanup is not called after all: everything is as before [`Modules::begin_exit`].
+    pub fn cancel_exit(&mut self, id: Id) {
+        if let Some(module) = self.get_mut(id)
+            && module.state == State::Exiting
+        {
+            module.state = State::Running;
+            module.gate.reopen();
+        }
     }
 
     /// Cleanup has returned: exports and references are gone. `swept` says that this was the

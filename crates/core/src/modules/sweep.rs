@@ -11,8 +11,17 @@ pub struct Sweep {
     queue: Vec<Id>,
     /// Were visited before this sweep, which lets them be.
     spared: Vec<Id>,
+    /// Are not to go.
+    kept: Vec<Id>,
     started: bool,
     changed: bool,
+}
+
+impl Sweep {
+    /// Lets a module be, whatever its count.
+    pub fn keep(&mut self, id: Id) {
+        self.kept.push(id);
+    }
 }
 
 impl<P> Modules<P> {
@@ -28,6 +37,7 @@ impl<P> Modules<P> {
             while let Some(id) = sweep.queue.pop() {
                 let Some(module) = self.get(id) else { continue };
                 if module.state != State::Running
+                    || sweep.kept.contains(&id)
                     || !module.refs.is_empty()
                     || module.gate.count() > 0
                 {

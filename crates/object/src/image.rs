@@ -456,7 +456,9 @@ mod tests {
         }
         let range = |start, end| refused(|h| (h.ex_table_start, h.ex_table_end) = (start, end));
         assert_eq!(range(end, end - 16), ImageError::Range("ex_table"));
-        assert_eq!(range(end - 15, end), ImageError::Range("ex_table"));
+        assert_eq!(range(end - 32, end - 17), ImageError::Range("ex_table"));
+        // It ends before the module does.
+        assert_eq!(range(end - 16, end), ImageError::Bounds("ex_table"));
         assert_eq!(range(AT, AT + 16), ImageError::Bounds("ex_table"));
         assert_eq!(refused(|h| h.flags = 1), ImageError::Flags(1));
         assert_eq!(refused(|h| h.kernel_data = 1), ImageError::KernelData);

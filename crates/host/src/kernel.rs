@@ -580,6 +580,12 @@ impl Kernel for Shared {
                 let Some(id) = modules.next_stale(&mut sweep) else {
                     return gone;
                 };
+                if counts_itself(&modules, id).is_err() {
+                    // It has begun to count meanwhile.
+                    modules.cancel_exit(id);
+                    sweep.keep(id);
+                    continue;
+                }
                 let name = modules
                     .get(id)
                     .map(|m| m.name().to_string())

@@ -2,6 +2,7 @@
 
 use super::{kernel, made};
 use crate::common::{Kernel, Random, eventually, program};
+use std::time::Duration;
 
 /// What it is run by ends as the program does.
 #[test]
@@ -56,6 +57,43 @@ fn killed_in_a_call() {
     assert_eq!(said.out, "137\n", "{said:?}");
     eventually("its init returns", || kernel.state("sleeper") == "running");
     kernel.sh("rmmod --tree k/modules sleeper").ok();
+}
+
+/// It is killed at any point, again and again: whatever it was about, the host serves on, and what it left can be
+/// removed.
+#[test]
+fn killed_at_any_point() {
+    let kernel = kernel(&["hello", "lib"]);
+    let mut random = Random::from_setting("MODFS_KILLED_SEED");
+    let script = "create t1 1024\nimage t1 1024 0\nsymbol f @768\ninit t1\nquery t1 4\nsyms\n\
+                  cat /proc/modules\nfinit ko/lib.ko 0\nload ko/hello.ko\nstat /sys/module/lib\n\
+                  remove lib 0\ndelete hello\ndelete t1\n";
+    std::fs::write(kernel.path("in"), script.repeat(50)).unwrap();
+    let calls = program("calls");
+    for _ in 0..25 {
+        let after = Duration::from_micros(500 + random.below(40_000));
+        let ran = kernel.sh(&format!(
+            "modfs run -q --tree k/modules -- timeout -s KILL {} {} < in > /dev/null",
+            after.as_secs_f64(),
+            calls.display()
+        ));
+        assert!(matches!(ran.code, Some(0 | 137)), "{ran:?}");
+        // What it was about goes on, and then can be removed.
+        eventually("nothing is under way", || {
+            let busy = |name: &String| {
+                let state = kernel.state(name);
+                state == "initializing" || state == "exiting"
+            };
+            !kernel.names().iter().any(busy)
+        });
+        for name in kernel.names() {
+            kernel
+                .sh(&format!("rmmod {name} || ! test -e k/modules/{name}"))
+                .ok();
+        }
+        assert_eq!(kernel.names(), [""; 0]);
+    }
+    serves(&kernel);
 }
 
 /// Any numbers as arguments of any of the calls: an answer each time, and a host that serves on.

@@ -14,6 +14,7 @@ use modfs_core::{
 };
 use modfs_link::{Param, Value};
 use modfs_object::Modinfo;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -356,7 +357,8 @@ fn with_listed(modules: &Modules<Loaded>, id: Id, found: Vec<SymbolLine>) -> Vec
     let listed = module
         .and_then(|module| module.payload())
         .map_or(&[][..], |loaded| &loaded.listed);
-    let by_hand = |line: &SymbolLine| listed.iter().all(|own| own.name != line.name);
+    let own: HashSet<&str> = listed.iter().map(|line| line.name.as_str()).collect();
+    let by_hand = |line: &SymbolLine| !own.contains(line.name.as_str());
     let added: Vec<SymbolLine> = found.into_iter().filter(by_hand).collect();
     listed.iter().cloned().chain(added).collect()
 }

@@ -15,6 +15,7 @@ use modfs_core::{
 };
 use modfs_object::image::{self, GPLONLY, ImageError, offset};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -347,7 +348,6 @@ impl Shared {
             }
         }
         outlives_init(&image, &blocks)?;
-        let deps = self.deps_of(&image)?;
         for ((block, _), content) in blocks.iter().zip(&contents) {
             block.write(0, content).map_err(no_room)?;
         }
@@ -363,27 +363,7 @@ impl Shared {
             let bytes: [u8; 8] = u64::to_le_bytes(value);
             head.write(at, &bytes).map_err(no_room)?;
         }
-        self.enter_image(id, module, &image, &deps, blocks, args);
-        Ok(())
-    }
-
-    /// The modules whose headers an image's table of references names.
-    fn deps_of(&self, image: &image::Image<'_>) -> Result<Vec<Id>, Refusal> {
-        let modules = self.modules();
-        let find = |address: &u64| {
-            let mut running = modules.iter();
-            let found = running.find(|(id, module)| {
-                let status = modules.status(*id);
-                module.state() == State::Running
-                    && status.is_some_and(|status| status.address == *address)
-            });
-            found.map(|(id, _)| id).ok_or_else(|| {
-                let text =
-                    format!("found dependency at {address:#x} that is (no longer?) a module");
-                Refusal::new(Errno::EINVAL, text)
-            })
-        };
-        image.deps.iter().map(find).collect()
+        self.enter_image(id, module, &image, blocks, args)
     }
 
     /// Makes known what an image exports and uses, and where it is.
@@ -392,10 +372,9 @@ impl Shared {
         id: Id,
         module: &str,
         image: &image::Image<'_>,
-        deps: &[Id],
         blocks: Vec<(Arc<Block>, bool)>,
         args: &InitArgs,
-    ) {
+    ) -> Result<(), Refusal> {
         let export = |(name, address): &(&str, u64)| Export {
             name: name.strip_prefix(GPLONLY).unwrap_or(name).into(),
             address: *address,
@@ -415,15 +394,14 @@ impl Shared {
         };
         let placed = Arc::new(Image::linked(head, &image.header, blocks));
         let mut modules = self.modules();
-        let taken = modules.set_image(id, &exports, deps);
-        for (name, owner) in taken {
-            let owner = modules.owner_name(owner);
+        let deps = deps_of(&modules, image)?;
+        let taken = modules.set_image(id, &exports, &deps);
+        for (name, owner) in taken.iter().take(MOST_TOLD) {
+            let owner = modules.owner_name(*owner);
             let text = format!("{module}: exports {name}, which {owner} exports already: not used");
             self.log.write(Level::Warning, &text);
         }
-        let Some(held) = modules.get_mut(id) else {
-            return;
-        };
+        let held = modules.get_mut(id).ok_or(Errno::ENOENT)?;
         held.set_extent(address, placed.size());
         if image.header.flags & image::AUTOCLEAN != 0 {
             held.gate().set(Flags::AUTOCLEAN);
@@ -441,6 +419,7 @@ impl Shared {
                 .collect();
             loaded.owner.dead.store(false, Ordering::Relaxed);
         }
+        Ok(())
     }
 
     /// Its init has returned 0: what was for init only goes.
@@ -504,6 +483,19 @@ impl Shared {
     }
 }
 
+/// The modules whose headers an image's table of references names.
+fn deps_of(modules: &Modules<Loaded>, image: &image::Image<'_>) -> Result<Vec<Id>, Refusal> {
+    let running = modules.iter().filter(|(_, m)| m.state() == State::Running);
+    let known: HashMap<u64, Id> = running.map(|(id, module)| (module.address(), id)).collect();
+    let find = |address: &u64| {
+        known.get(address).copied().ok_or_else(|| {
+            let text = format!("found dependency at {address:#x} that is (no longer?) a module");
+            Refusal::new(Errno::EINVAL, text)
+        })
+    };
+    image.deps.iter().map(find).collect()
+}
+
 /// Refuses an image that would need what goes when init has returned.
 fn outlives_init(image: &image::Image<'_>, blocks: &[(Arc<Block>, bool)]) -> Result<(), Refusal> {
     let stays = |address: u64| {
@@ -537,6 +529,9 @@ fn outlives_init(image: &image::Image<'_>, blocks: &[(Arc<Block>, bool)]) -> Res
         None => Ok(()),
     }
 }
+
+/// Of what a damaged table could give millions so many are told.
+const MOST_TOLD: usize = 32;
 
 /// `MOD_INITIALIZING`.
 const INITIALIZING: u64 = 64;

@@ -238,6 +238,9 @@ pub enum ImageError {
     /// It is of another name.
     #[error("changed module name to `{0}' from `{1}'")]
     Name(String, String),
+    /// Names that would take far more room than the module has.
+    #[error("header: the names of symbols overlap, to more than the module's size")]
+    Overlap,
     /// A string without an end, or that is no text.
     #[error("header: {0} is not a string within the module")]
     Text(&'static str),
@@ -345,12 +348,16 @@ impl<'a> Image<'a> {
         };
         let syms = get(header.syms, u64::from(header.nsyms) * SYMBOL);
         let mut symbols = Vec::with_capacity(syms.len() / SYMBOL as usize);
+        // They may share bytes, but who keeps them must not need much more memory than the module.
+        let mut room = 2 * pieces.iter().map(|piece| piece.bytes.len()).sum::<usize>();
         for entry in syms.chunks_exact(SYMBOL as usize) {
             let value = word(entry);
             if !inside(value) {
                 return Err(ImageError::Bounds("the value of a symbol"));
             }
-            symbols.push((text(word(&entry[8..]), "the name of a symbol")?, value));
+            let name = text(word(&entry[8..]), "the name of a symbol")?;
+            room = room.checked_sub(name.len()).ok_or(ImageError::Overlap)?;
+            symbols.push((name, value));
         }
         let refs = get(header.deps, u64::from(header.ndeps) * REF);
         Ok(Image {
@@ -488,6 +495,31 @@ mod tests {
         let mut bytes = image(|h| h.name = AT + HEADER as u64 + 90);
         bytes[HEADER + 90..].fill(b'x');
         assert_eq!(read(&bytes), Err(ImageError::Text("name")));
+    }
+
+    /// A file of megabytes could name gigabytes.
+    #[test]
+    fn names_do_not_add_up_to_more_than_there_is() {
+        let (symbols, length) = (1000, 4000);
+        let body = AT + HEADER as u64;
+        let strings = body + 8 + symbols * SYMBOL;
+        let header = Header {
+            size_of_struct: HEADER as u64,
+            name: body,
+            size: HEADER as u64 + 8 + symbols * SYMBOL + length + 1,
+            nsyms: symbols as u32,
+            syms: body + 8,
+            ..Header::default()
+        };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.extend_from_slice(b"t1\0\0\0\0\0\0");
+        for _ in 0..symbols {
+            bytes.extend_from_slice(&body.to_le_bytes());
+            bytes.extend_from_slice(&strings.to_le_bytes());
+        }
+        bytes.resize(bytes.len() + length as usize, b'x');
+        bytes.push(0);
+        assert_eq!(read(&bytes), Err(ImageError::Overlap));
     }
 
     #[test]

@@ -127,6 +127,11 @@ impl<P> Module<P> {
         self.payload.as_mut()
     }
 
+    /// Where its image is; 0: it has none at present.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
     /// Sets what [`Status`] says of the image: its start, and its size in bytes.
     pub fn set_extent(&mut self, address: Address, size: u64) {
         self.address = address;

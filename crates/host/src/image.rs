@@ -211,7 +211,7 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
     )
     .map_err(not_linkable)?;
     let staging = &staging.staging;
-    let functions = |fini| pointers(&object, &layout, &bases, staging, fini);
+    let functions = |fini| layout.functions(&object, &bases, staging, fini);
     let address_of = |symbol: usize| {
         let (part, offset) = layout.symbol(&object, symbol)?;
         Some(bases[part as usize] + offset)
@@ -515,29 +515,6 @@ fn bases(core: &Blocks, init: &Blocks) -> [u64; PARTS] {
         }
     }
     bases
-}
-
-fn pointers(
-    object: &Object<'_>,
-    layout: &Layout,
-    bases: &[u64; PARTS],
-    staging: &Staging,
-    fini: bool,
-) -> Vec<u64> {
-    let mut list = Vec::new();
-    for (part, offset, len) in layout.constructors(object, fini) {
-        let bytes = staging
-            .at(bases, bases[part as usize] + offset, len)
-            .unwrap_or(&[]);
-        for word in bytes.chunks_exact(8) {
-            let word = u64::from_le_bytes(word.try_into().unwrap_or([0; 8]));
-            // 0 and -1 were end marks once.
-            if word != 0 && word != u64::MAX {
-                list.push(word);
-            }
-        }
-    }
-    list
 }
 
 fn publish(

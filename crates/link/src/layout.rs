@@ -1,7 +1,7 @@
 //! Where each section of an object goes.
 
 use crate::error::{MOST, told};
-use crate::{Arch, Error, Need, x86_64::X86_64};
+use crate::{Arch, Error, Need, Staging, x86_64::X86_64};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -330,6 +330,31 @@ impl Layout {
 
     pub(crate) fn got(&self) -> (&Got, u64) {
         (&self.got, self.got_offset)
+    }
+
+    /// The constructors of a linked module, or with `fini` its destructors, in the order of
+    /// [`Layout::constructors`].
+    pub fn functions(
+        &self,
+        object: &Object<'_>,
+        bases: &[u64; PARTS],
+        staging: &Staging,
+        fini: bool,
+    ) -> Vec<u64> {
+        let mut list = Vec::new();
+        for (part, offset, len) in self.constructors(object, fini) {
+            let bytes = staging
+                .at(bases, bases[part as usize] + offset, len)
+                .unwrap_or(&[]);
+            for word in bytes.chunks_exact(8) {
+                let word = u64::from_le_bytes(word.try_into().unwrap_or([0; 8]));
+                // 0 and -1 were end marks once.
+                if word != 0 && word != u64::MAX {
+                    list.push(word);
+                }
+            }
+        }
+        list
     }
 
     /// The arrays of pointers to constructors, or with `fini` to destructors, in the order they

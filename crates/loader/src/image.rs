@@ -192,8 +192,8 @@ impl<'a> Files<'a> {
             Some(bases[part as usize] + offset)
         };
         let entry = |name: &str| object.global(name).and_then(address_of);
-        let constructors = pointers(object, layout, &bases, staging, false);
-        let mut destructors = pointers(object, layout, &bases, staging, true);
+        let constructors = layout.functions(object, &bases, staging, false);
+        let mut destructors = layout.functions(object, &bases, staging, true);
         destructors.reverse();
         let (mut init, mut cleanup) = (entry("init_module"), entry("cleanup_module"));
         let mut at = self.address(Part::Text).unwrap_or(0) + self.callers;
@@ -324,26 +324,4 @@ fn callers(object: &Object<'_>, layout: &Layout) -> usize {
         }
     };
     room(count(false)) + room(count(true))
-}
-
-/// The functions in an array of constructors, or destructors.
-fn pointers(
-    object: &Object<'_>,
-    layout: &Layout,
-    bases: &[u64; PARTS],
-    staging: &Staging,
-    fini: bool,
-) -> Vec<u64> {
-    let mut list = Vec::new();
-    for (part, offset, length) in layout.constructors(object, fini) {
-        let bytes = staging.at(bases, bases[part as usize] + offset, length);
-        for word in bytes.unwrap_or(&[]).chunks_exact(8) {
-            let word = u64::from_le_bytes(word.try_into().unwrap_or([0; 8]));
-            // 0 and -1 were end marks once.
-            if word != 0 && word != u64::MAX {
-                list.push(word);
-            }
-        }
-    }
-    list
 }

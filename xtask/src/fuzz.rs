@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The targets, and how they are to be bounded. Most objects that compilers make for `object`
 /// and `link` are smaller than this.
-const TARGETS: [&str; 12] = [
+const TARGETS: [&str; 13] = [
     "object",
     "link",
     "control",
@@ -19,6 +19,7 @@ const TARGETS: [&str; 12] = [
     "signature",
     "image",
     "old_calls",
+    "c_declarations",
 ];
 const BOUNDS: [&str; 4] = [
     // Of it 1 GiB is what a compressed module may become.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 mod fuzz;
+mod genksyms;
 mod kmod;
 mod package;
 mod qemu;
@@ -27,6 +28,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           run the benches beside the peers; paste what they print into BENCHMARKS.md
   kmod    compare depmod, modprobe and modinfo with Debian's kmod on Debian's trees, from apt,
           and check the signatures of all their modules
+  genksyms
+          compare the checksums of Debian's kernel headers with its own genksyms, from apt
   unmodified
           run kmod and a static busybox, from apt, on a host's modules: the cases of tests/unmodified
   qemu [CASE | FOLDER]
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         "fuzz-seeds" => fuzz::seeds(&root(), argument.as_deref()),
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
+        "genksyms" => genksyms::run(&root()),
         "unmodified" => unmodified::run(&root()),
         "qemu" => qemu::run(&root(), argument.as_deref()),
         "package" => package::run(&root()),

@@ -16,6 +16,7 @@ mod cmd_coldplug;
 mod cmd_config;
 mod cmd_demo;
 mod cmd_depmod;
+mod cmd_genksyms;
 mod cmd_host;
 mod cmd_insmod;
 mod cmd_install;
@@ -100,6 +101,8 @@ enum Command {
     Kmod(cmd_kmod::KmodArgs),
     /// Print the log of a host
     Log(cmd_log::LogArgs),
+    /// Make checksums of C declarations, as genksyms
+    Genksyms(cmd_genksyms::GenksymsArgs),
     /// Show the symbols of a tree, as 2.4's ksyms
     Ksyms(cmd_ksyms::KsymsArgs),
     /// Link modules against a tree, and write the images there
@@ -149,6 +152,14 @@ fn arguments() -> Vec<OsString> {
     arguments
 }
 
+/// The code of a command that has codes of its own.
+fn code(result: Result<ExitCode, String>) -> ExitCode {
+    result.unwrap_or_else(|text| {
+        eprintln!("{text}");
+        ExitCode::FAILURE
+    })
+}
+
 fn main() -> ExitCode {
     let arguments = arguments();
     let cli = Cli::try_parse_from(&arguments).unwrap_or_else(|error| {
@@ -186,12 +197,8 @@ fn main() -> ExitCode {
         Command::Log(args) => cmd_log::run(args),
         Command::Ksyms(args) => cmd_ksyms::run(args),
         Command::Ld(args) => cmd_ld::run(args),
-        Command::Run(args) => {
-            return cmd_run::run(args).unwrap_or_else(|text| {
-                eprintln!("{text}");
-                ExitCode::FAILURE
-            });
-        }
+        Command::Run(args) => return code(cmd_run::run(args)),
+        Command::Genksyms(args) => return code(cmd_genksyms::run(args)),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),
     };

@@ -136,7 +136,7 @@ impl Gate {
         self.word.fetch_add(1, Ordering::Acquire);
     }
 
-    /// Ends what [`Gate::hold`] or [`Gate::try_hold`] began. A module that gave back more than it took is at 0
+    /// Ends what [`Gate::try_hold`] began. A module that gave back more than it took is at 0
     /// now.
     pub fn unhold(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);

@@ -78,7 +78,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 }
 
 /// The headers' packages in one tree, as they are when they are installed.
-fn headers(work: &Work, version: &str) -> Result<PathBuf, String> {
+pub(crate) fn headers(work: &Work, version: &str) -> Result<PathBuf, String> {
     let package = format!("linux-headers-{version}");
     let tree = work.dir.join(format!("tree-{package}"));
     let own = tree.join("usr/src").join(&package);

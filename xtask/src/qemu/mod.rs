@@ -1,6 +1,7 @@
 //! The tools on real kernels: Debian's, in QEMU, beside Debian's kmod.
 
 mod built;
+pub(crate) use built::headers;
 mod guest;
 mod table;
 

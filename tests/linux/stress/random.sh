@@ -35,7 +35,8 @@ cat wrong-1 wrong-2 wrong-3 wrong-4
 sort -u messages-1 messages-2 messages-3 messages-4 | grep -v \
 	-e "Module M is in use" -e "could not remove 'M': No such file or directory" \
 	-e "could not remove 'M': Resource temporarily unavailable" -e "could not remove 'M': Device or resource busy" \
-	-e "could not insert 'M': Unknown symbol in module, or unknown parameter"
+	-e "could not insert 'M': Unknown symbol in module, or unknown parameter" \
+	-e "could not insert 'M': Device or resource busy"
 cat codes-1 codes-2 codes-3 codes-4 | awk '
 	{ all++; of[$2]++; if ($1 == 0) done[$2]++ }
 	END {

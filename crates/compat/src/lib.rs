@@ -3,9 +3,9 @@
 //! A [`Supervisor`] runs a program whose calls about modules it is told of (seccomp user notification,
 //! seccomp_unotify(2), Linux 5.14 and later): it does in the tree what they ask for and gives the answers. It
 //! reads and writes of the program's memory only what the arguments of such a call name. The program needs
-//! no privilege; who may do what is decided by the tree, to which the supervisor is the caller.
+//! no privilege; what is done in the tree is done by the supervisor, for a program of root or of its own user.
 //!
-//! This is not a sandbox. A path that another thread of the program exchanges during the call is looked up by
+//! Files are found by absolute paths only; of a program of 32 bits only what it opens. This is not a sandbox. A path that another thread of the program exchanges during the call is looked up by
 //! the kernel as it then is.
 
 #![deny(unsafe_code)]

@@ -186,7 +186,7 @@ impl Listener {
     /// Whether a call still waits for its answer; if so, its thread is the one that made it.
     pub(crate) fn waits(&self, call: &Notification) -> bool {
         let mut id = call.id;
-        // Linux before 5.17 had another number for it, which it still takes.
+        // libc does not have it.
         const ID_VALID: libc::Ioctl = libc::_IOW::<u64>(b'!' as u32, 2);
         // SAFETY: the kernel only reads `id`.
         unsafe { self.ioctl(ID_VALID, &raw mut id) }.is_ok()

@@ -228,7 +228,8 @@ impl<'a> Parser<'a> {
                 Language::Today => self.trailers(&mut Vec::new())?,
             }
             if self.peek() == "=" {
-                self.initialiser();
+                self.take();
+                self.expression(&mut Vec::new())?;
             }
             let kind = if specifiers.is_typedef {
                 Kind::Typedef
@@ -456,26 +457,25 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Passes over `= VALUE`, up to what is behind it.
-    fn initialiser(&mut self) {
-        self.expression(&mut Vec::new());
-    }
-
-    /// All words up to a comma or semicolon that is in no parentheses.
-    fn expression(&mut self, nodes: &mut Vec<Node<'a>>) {
-        let mut depth = 0_usize;
+    /// All words, and one at least, up to a comma or semicolon that is in no parentheses.
+    fn expression(&mut self, nodes: &mut Vec<Node<'a>>) -> Parsed<()> {
+        let (start, mut depth) = (self.at, 0_usize);
         while !self.is_over() {
             match self.peek() {
-                "," | ";" if depth == 0 => return,
+                "," | ";" if depth == 0 => break,
                 "(" | "[" | "{" => depth += 1,
                 ")" | "]" | "}" => match depth.checked_sub(1) {
                     Some(less) => depth = less,
-                    None => return,
+                    None => break,
                 },
                 _ => {}
             }
             let text = self.take();
             nodes.push(self.phrase_word(text));
+        }
+        match self.at > start {
+            true => Ok(()),
+            false => Err(Unexpected),
         }
     }
 
@@ -504,7 +504,7 @@ impl<'a> Parser<'a> {
             let mut value = Vec::new();
             if self.peek() == "=" {
                 nodes.push(plain(self.take()));
-                self.expression(&mut value);
+                self.expression(&mut value)?;
                 nodes.extend_from_slice(&value);
                 last.clone_from(&value);
                 count = 0;
@@ -581,7 +581,7 @@ impl<'a> Parser<'a> {
                 self.declarator(nodes, Place::Named)?;
                 if self.peek() == ":" {
                     nodes.push(plain(self.take()));
-                    self.expression(nodes);
+                    self.expression(nodes)?;
                 }
                 self.trailers(nodes)?;
                 match self.peek() {

@@ -137,6 +137,17 @@ fn mistakes() {
     assert_eq!(names, [Ok("a"), Ok("d")]);
     let found = parse("EXPORT_SYMBOL(missing);", Language::Old);
     assert_eq!(found.checksums().next(), Some(Err(Undeclared("missing"))));
+    // A constant that is given nothing is none.
+    let found = parse(
+        "enum e { A= , B }; int C= ; EXPORT_SYMBOL(A); EXPORT_SYMBOL(C);",
+        Language::Today,
+    );
+    assert_eq!(
+        found.messages(),
+        ["1: syntax error at \",\"", "1: syntax error at \";\""]
+    );
+    let sums: Vec<_> = found.checksums().collect();
+    assert_eq!(sums, [Err(Undeclared("A")), Err(Undeclared("C"))]);
     // As deep as it may be, and deeper.
     for deep in ["(", "struct {", "typeof(int (", "int (*f)("] {
         assert_ne!(

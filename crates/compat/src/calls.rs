@@ -36,12 +36,9 @@ const MODULE_CALLS: [(ModuleCall, i64, i64); 6] = [
 
 /// All calls that are answered here, handed to whoever asks for them.
 pub(crate) fn with_all<R>(with: impl FnOnce(&[Calls<'_>]) -> R) -> R {
-    let wide = MODULE_CALLS.iter().map(|(_, number, _)| *number);
-    let wide: Vec<i64> = wide.chain(paths::CALLS.iter().map(|call| call.0)).collect();
-    let narrow = MODULE_CALLS.iter().map(|(_, _, number)| *number);
-    let narrow: Vec<i64> = narrow
-        .chain(paths::CALLS_I386.iter().map(|call| call.0))
-        .collect();
+    let [mut wide, mut narrow] = paths::numbers();
+    wide.extend(MODULE_CALLS.iter().map(|(_, number, _)| *number));
+    narrow.extend(MODULE_CALLS.iter().map(|(_, _, number)| *number));
     with(&[(X86_64, &wide), (I386, &narrow)])
 }
 

@@ -5,7 +5,9 @@
 //! reads and writes of the program's memory only what the arguments of such a call name. The program needs
 //! no privilege; what is done in the tree is done by the supervisor, for a program of root or of its own user.
 //!
-//! Files are found by absolute paths only; of a program of 32 bits only what it opens. This is not a sandbox. A path that another thread of the program exchanges during the call is looked up by
+//! A file is found by its path, also from a directory that is open or that the program is in, but not through a
+//! symbolic link elsewhere; and a program cannot chdir(2) to a module that the machine's own kernel does not have.
+//! This is not a sandbox. A path that another thread of the program exchanges during the call is looked up by
 //! the kernel as it then is.
 
 #![deny(unsafe_code)]

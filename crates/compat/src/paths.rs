@@ -6,36 +6,90 @@ use crate::supervisor::Supervisor;
 use crate::target::{Process, Target};
 use crate::{listing, stat};
 use modfs_core::Errno;
-use rustix::fs::{Access, MemfdFlags, Mode, OFlags, Stat};
+use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags, Stat};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
-/// The calls, and which of their arguments is the path.
-pub(crate) const CALLS: [(i64, usize); 13] = [
-    (libc::SYS_open, 0),
-    (libc::SYS_creat, 0),
-    (libc::SYS_openat, 1),
-    (libc::SYS_openat2, 1),
-    (libc::SYS_stat, 0),
-    (libc::SYS_lstat, 0),
-    (libc::SYS_newfstatat, 1),
-    (libc::SYS_statx, 1),
-    (libc::SYS_access, 0),
-    (libc::SYS_faccessat, 1),
-    (libc::SYS_faccessat2, 1),
-    (libc::SYS_readlink, 0),
-    (libc::SYS_readlinkat, 1),
+/// A call that names a file.
+#[derive(Clone, Copy, Debug)]
+struct PathCall {
+    /// Its numbers: on x86_64, on i386.
+    numbers: [i64; 2],
+    /// Which argument is the directory that a path begins at.
+    directory: Option<usize>,
+    /// Which is the path.
+    path: usize,
+    does: Does,
+}
+
+/// What a call does with a file, and which of its arguments says how.
+#[derive(Clone, Copy, Debug)]
+enum Does {
+    Open { flags: usize },
+    Create,
+    OpenHow { how: usize },
+    Stat { into: usize },
+    Statx { into: usize },
+    Access { mode: usize },
+    ReadLink,
+    Enter,
+}
+
+/// A call with a path alone.
+const fn plain(numbers: [i64; 2], does: Does) -> PathCall {
+    PathCall {
+        numbers,
+        directory: None,
+        path: 0,
+        does,
+    }
+}
+
+/// A call with a directory and a path.
+const fn at(numbers: [i64; 2], does: Does) -> PathCall {
+    PathCall {
+        numbers,
+        directory: Some(0),
+        path: 1,
+        does,
+    }
+}
+
+const CALLS: [PathCall; 14] = [
+    plain([libc::SYS_open, 5], Does::Open { flags: 1 }),
+    plain([libc::SYS_creat, 8], Does::Create),
+    at([libc::SYS_openat, 295], Does::Open { flags: 2 }),
+    at([libc::SYS_openat2, 437], Does::OpenHow { how: 2 }),
+    plain([libc::SYS_stat, 195], Does::Stat { into: 1 }),
+    plain([libc::SYS_lstat, 196], Does::Stat { into: 1 }),
+    at([libc::SYS_newfstatat, 300], Does::Stat { into: 2 }),
+    at([libc::SYS_statx, 383], Does::Statx { into: 4 }),
+    plain([libc::SYS_access, 33], Does::Access { mode: 1 }),
+    at([libc::SYS_faccessat, 307], Does::Access { mode: 2 }),
+    at([libc::SYS_faccessat2, 439], Does::Access { mode: 2 }),
+    plain([libc::SYS_readlink, 85], Does::ReadLink),
+    at([libc::SYS_readlinkat, 305], Does::ReadLink),
+    plain([libc::SYS_chdir, 12], Does::Enter),
 ];
 
-/// The same of i386: those that open.
-pub(crate) const CALLS_I386: [(i64, usize); 4] = [(5, 0), (8, 0), (295, 1), (437, 1)];
+/// The calls' numbers on x86_64, and on i386.
+pub(crate) fn numbers() -> [Vec<i64>; 2] {
+    [0, 1].map(|at| CALLS.iter().map(|call| call.numbers[at]).collect())
+}
 
 /// No path is longer (`PATH_MAX`).
 const LONGEST: usize = 4096;
+
+/// A call about a file of ours.
+#[derive(Clone, Debug)]
+pub(crate) struct OnOurs {
+    does: Does,
+    what: Meant,
+}
 
 /// What a path means here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +100,18 @@ pub(crate) enum Meant {
     Host(PathBuf),
 }
 
-/// What is meant by a path; `None`: nothing of ours.
-pub(crate) fn meant(path: &[u8]) -> Option<Meant> {
+impl Meant {
+    /// From the root on.
+    fn path(&self) -> &Path {
+        match self {
+            Meant::Modules => Path::new("proc/modules"),
+            Meant::Host(path) => path,
+        }
+    }
+}
+
+/// What is meant by an absolute path; `None`: nothing of ours.
+fn meant(path: &[u8]) -> Option<Meant> {
     let rest = path.strip_prefix(b"/")?;
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in rest.split(|byte| *byte == b'/') {
@@ -56,6 +120,9 @@ pub(crate) fn meant(path: &[u8]) -> Option<Meant> {
             // Nothing of ours is a link.
             b".." => drop(parts.pop()),
             part => parts.push(part),
+        }
+        if let [b"proc", b"self" | b"thread-self", b"root"] = parts[..] {
+            parts.clear();
         }
     }
     match &parts[..] {
@@ -73,15 +140,26 @@ fn told(error: rustix::io::Errno) -> Errno {
     Errno::from_raw(error.raw_os_error())
 }
 
-/// What is meant by the path of a call.
-pub(crate) fn of_call(target: &Target, call: &Notification) -> Option<Meant> {
-    let calls = match call.architecture {
-        I386 => &CALLS_I386[..],
-        _ => &CALLS[..],
+/// What a call does to a file of ours; `None`: to none of them.
+pub(crate) fn of_call(target: &Target, call: &Notification) -> Option<OnOurs> {
+    let architecture = usize::from(call.architecture == I386);
+    let is_it = |known: &&PathCall| known.numbers[architecture] == call.number;
+    let known = CALLS.iter().find(is_it)?;
+    let path = target.string(call.arguments[known.path], LONGEST).ok()?;
+    let what = match path.first()? {
+        b'/' => meant(&path)?,
+        _ => {
+            // Of 64 bits the lower 32 are the descriptor.
+            let descriptor = known.directory.map(|at| call.arguments[at] as i32);
+            let descriptor = descriptor.filter(|number| *number != libc::AT_FDCWD);
+            let mut whole = target.directory(descriptor)?.into_os_string().into_vec();
+            whole.push(b'/');
+            whole.extend(path);
+            meant(&whole)?
+        }
     };
-    let (_, at) = calls.iter().find(|(number, _)| *number == call.number)?;
-    let path = target.string(call.arguments[*at], LONGEST).ok()?;
-    meant(&path)
+    let does = known.does;
+    Some(OnOurs { does, what })
 }
 
 /// Answers a call about a file of ours.
@@ -90,48 +168,40 @@ pub(crate) fn answer(
     listener: &Listener,
     target: &Target,
     call: &Notification,
-    what: &Meant,
+    on: &OnOurs,
 ) {
     let answer = target.process().and_then(|process| {
-        let Some(flags) = flags(target, call) else {
-            return look(supervisor, target, &process, call, what).map(Some);
+        let Some(flags) = flags(target, call, on.does) else {
+            return look(supervisor, target, &process, call, on);
         };
         let flags = flags?;
-        let file = open(supervisor, &process, what, flags)?;
+        let file = open(supervisor, &process, &on.what, flags)?;
         listener.answer_file(call, file.as_fd(), flags.contains(OFlags::CLOEXEC))?;
         Ok(None)
     });
     match answer {
         Ok(None) => {}
-        Ok(Some(value)) => listener.answer(call, Answer::Value(value)),
+        Ok(Some(answer)) => listener.answer(call, answer),
         Err(errno) => listener.answer(call, Answer::Error(errno)),
     }
 }
 
 /// How a call wants to open; `None`: it does not open.
-fn flags(target: &Target, call: &Notification) -> Option<Result<OFlags, Errno>> {
-    /// The numbers that i386 has for what x86_64 calls so.
-    const SAME: [(i64, i64); 4] = [
-        (5, libc::SYS_open),
-        (8, libc::SYS_creat),
-        (295, libc::SYS_openat),
-        (437, libc::SYS_openat2),
-    ];
-    let number = match call.architecture {
-        I386 => SAME.iter().find(|(i386, _)| *i386 == call.number)?.1,
-        _ => call.number,
-    };
-    let bits = match number {
-        libc::SYS_open => Ok(call.arguments[1]),
-        libc::SYS_openat => Ok(call.arguments[2]),
-        libc::SYS_creat => Ok((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64),
+fn flags(target: &Target, call: &Notification, does: Does) -> Option<Result<OFlags, Errno>> {
+    let bits = match does {
+        Does::Open { flags } => Ok(call.arguments[flags]),
+        Does::Create => Ok((libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC) as u64),
         // The first word of `struct open_how`.
-        libc::SYS_openat2 => {
+        Does::OpenHow { how } => {
             let mut flags = [0; 8];
-            let read = target.read(call.arguments[2], &mut flags);
+            let read = target.read(call.arguments[how], &mut flags);
             read.map(|()| u64::from_le_bytes(flags))
         }
-        _ => return None,
+        Does::Stat { .. }
+        | Does::Statx { .. }
+        | Does::Access { .. }
+        | Does::ReadLink
+        | Does::Enter => return None,
     };
     Some(bits.map(|bits| OFlags::from_bits_retain(bits as u32)))
 }
@@ -142,6 +212,11 @@ fn open(
     what: &Meant,
     flags: OFlags,
 ) -> Result<OwnedFd, Errno> {
+    // The kernel hands on no descriptor that only names: one to read from does as well.
+    let flags = match flags.contains(OFlags::PATH) {
+        true => flags - OFlags::PATH - OFlags::ACCMODE,
+        false => flags,
+    };
     // Nothing can be made there.
     if flags.contains(OFlags::CREATE | OFlags::EXCL) {
         return Err(Errno::EEXIST);
@@ -176,10 +251,7 @@ fn open(
 
 /// Where something of ours is.
 fn path(supervisor: &Supervisor, what: &Meant) -> PathBuf {
-    supervisor.host().join(match what {
-        Meant::Modules => "proc/modules".as_ref(),
-        Meant::Host(path) => path.as_path(),
-    })
+    supervisor.host().join(what.path())
 }
 
 /// Whether a program may use a file so: we open it, but with no more rights than its own.
@@ -188,7 +260,9 @@ fn may(process: &Process, found: &Stat, wanted: Access) -> Result<(), Errno> {
     let allowed = |access: Access, bit: u32| !wanted.contains(access) || bits & bit != 0;
     let all =
         allowed(Access::READ_OK, 4) && allowed(Access::WRITE_OK, 2) && allowed(Access::EXEC_OK, 1);
-    match process.is_privileged() || all {
+    // Root may all but run what nobody may.
+    let runs = !wanted.contains(Access::EXEC_OK) || found.st_mode & 0o111 != 0;
+    match all || process.is_privileged() && runs {
         true => Ok(()),
         false => Err(Errno::EACCES),
     }
@@ -208,31 +282,43 @@ fn text(text: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::open(path, flags, Mode::empty()).map_err(told)
 }
 
-/// What stat(2), access(2) and readlink(2) say.
+/// What stat(2), access(2), readlink(2) and chdir(2) say.
 fn look(
     supervisor: &Supervisor,
     target: &Target,
     process: &Process,
     call: &Notification,
-    what: &Meant,
-) -> Result<i64, Errno> {
-    let found = rustix::fs::lstat(path(supervisor, what)).map_err(told)?;
+    on: &OnOurs,
+) -> Result<Option<Answer>, Errno> {
+    let found = rustix::fs::lstat(path(supervisor, &on.what)).map_err(told)?;
     let argument = |at: usize| call.arguments[at];
-    let access = |mode: u64| {
-        let mode = Access::from_bits_truncate(mode as u32);
-        // Root may all but run what nobody may.
-        may(process, &found, mode)
-    };
-    match call.number {
-        libc::SYS_access => access(argument(1))?,
-        libc::SYS_faccessat | libc::SYS_faccessat2 => access(argument(2))?,
-        libc::SYS_stat | libc::SYS_lstat => target.write(argument(1), &stat::stat(&found))?,
-        libc::SYS_newfstatat => target.write(argument(2), &stat::stat(&found))?,
-        libc::SYS_statx => target.write(argument(4), &stat::statx(&found))?,
+    match on.does {
+        Does::Access { mode } => {
+            let mode = Access::from_bits_truncate(argument(mode) as u32);
+            may(process, &found, mode)?;
+        }
+        Does::Stat { into } if call.architecture == I386 => {
+            target.write(argument(into), &stat::stat64_i386(&found))?;
+        }
+        Does::Stat { into } => target.write(argument(into), &stat::stat(&found))?,
+        Does::Statx { into } => target.write(argument(into), &stat::statx(&found))?,
+        Does::Enter => {
+            // Only the kernel can take a program somewhere, and only to what it has itself.
+            let own = Path::new("/").join(on.what.path());
+            if FileType::from_raw_mode(found.st_mode).is_dir() && !own.is_dir() {
+                supervisor.say(&format!(
+                    "chdir: {} is the host's, not this machine's: list it and open what is in it by its whole path",
+                    own.display()
+                ));
+            }
+            return Ok(Some(Answer::Continue));
+        }
         // Nothing of ours is a link.
-        _ => return Err(Errno::EINVAL),
+        Does::ReadLink | Does::Open { .. } | Does::Create | Does::OpenHow { .. } => {
+            return Err(Errno::EINVAL);
+        }
     }
-    Ok(0)
+    Ok(Some(Answer::Value(0)))
 }
 
 #[cfg(test)]
@@ -252,6 +338,8 @@ mod tests {
             ("/sys/module/a/..", host("sys/module")),
             ("/sys/module/../x", None),
             ("/../sys/module/.", host("sys/module")),
+            ("/proc/self/root/sys/module", host("sys/module")),
+            ("/proc/thread-self/root/proc/modules", Some(Meant::Modules)),
             ("/sys/modules", None),
             ("/proc/modules/x", None),
             ("proc/modules", None),

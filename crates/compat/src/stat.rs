@@ -1,4 +1,4 @@
-//! `struct stat` and `struct statx`, as x86_64 has them (asm/stat.h, linux/stat.h).
+//! `struct stat` as x86_64 has it, `struct stat64` of i386 (asm/stat.h), and `struct statx` (linux/stat.h).
 
 use rustix::fs::Stat;
 
@@ -21,6 +21,36 @@ pub(crate) fn stat(stat: &Stat) -> [u8; 144] {
     put(96, stat.st_mtime_nsec);
     put(104, stat.st_ctime as u64);
     put(112, stat.st_ctime_nsec);
+    bytes
+}
+
+/// `struct stat64` of i386.
+pub(crate) fn stat64_i386(stat: &Stat) -> [u8; 96] {
+    let mut bytes = [0; 96];
+    let mut put = |at: usize, value: u64| bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    put(0, stat.st_dev);
+    // The lower half of the inode's number is at 12, too.
+    put(8, (stat.st_ino & 0xffff_ffff) << 32);
+    put(16, u64::from(stat.st_mode) | stat.st_nlink << 32);
+    put(24, u64::from(stat.st_uid) | u64::from(stat.st_gid) << 32);
+    put(32, stat.st_rdev);
+    put(44, stat.st_size as u64);
+    // At 56 the blocks follow.
+    put(52, stat.st_blksize as u64);
+    put(56, stat.st_blocks as u64);
+    put(
+        64,
+        stat.st_atime as u64 & 0xffff_ffff | stat.st_atime_nsec << 32,
+    );
+    put(
+        72,
+        stat.st_mtime as u64 & 0xffff_ffff | stat.st_mtime_nsec << 32,
+    );
+    put(
+        80,
+        stat.st_ctime as u64 & 0xffff_ffff | stat.st_ctime_nsec << 32,
+    );
+    put(88, stat.st_ino);
     bytes
 }
 

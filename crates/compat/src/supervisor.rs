@@ -8,9 +8,11 @@ use modfs_client::Tree;
 use modfs_core::Errno;
 use std::fmt;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 /// Takes what is to be told of a call: why it was refused.
@@ -55,6 +57,19 @@ impl Drop for Owed {
     }
 }
 
+/// Whose turn it is to be told of the next call.
+#[derive(Debug, Default)]
+struct Turns {
+    turn: Mutex<()>,
+    /// The threads that wait for it, with the one whose turn it is.
+    waiting: AtomicUsize,
+}
+
+impl Turns {
+    /// More need not wait.
+    const MOST: usize = 4;
+}
+
 impl Supervisor {
     /// One for the tree of a host. `said` is told why a call was refused, a line at a time.
     ///
@@ -92,16 +107,33 @@ impl Supervisor {
             Ok(child)
         });
         if let Ok(listener) = receive.recv() {
-            Arc::new(self).serve(Arc::new(listener));
+            self.serve(&Arc::new(listener));
         }
         let child = starter.join();
         let mut child = child.map_err(|_| io::Error::other("the program was not started"))??;
         child.wait()
     }
 
-    fn serve(self: Arc<Self>, listener: Arc<Listener>) {
+    /// Answers all calls until nobody can make any. Each is waited for by one thread of several, and done by
+    /// that one, since a program's memory, a file of the host or a module's init may take its time.
+    fn serve(&self, listener: &Arc<Listener>) {
+        let turns = Turns::default();
+        thread::scope(|scope| self.work(scope, listener, &turns));
+    }
+
+    fn work<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        listener: &Arc<Listener>,
+        turns: &'scope Turns,
+    ) {
+        turns.waiting.fetch_add(1, Ordering::Relaxed);
         loop {
-            let call = match listener.receive() {
+            let call = {
+                let _turn = turns.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                listener.receive()
+            };
+            let call = match call {
                 Ok(Some(call)) => call,
                 Ok(None) => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -110,32 +142,33 @@ impl Supervisor {
                     return;
                 }
             };
-            self.take(&listener, call);
+            if turns.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+                let listener = Arc::clone(listener);
+                let next = move || self.work(scope, &listener, turns);
+                // Without another thread this one takes all calls, one after the other.
+                let _ = thread::Builder::new().spawn_scoped(scope, next);
+            }
+            let owed = Owed::new(listener, call);
+            // What is wrong has been printed, and the call is answered.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.take(&owed)));
+            if turns.waiting.fetch_add(1, Ordering::Relaxed) >= Turns::MOST {
+                turns.waiting.fetch_sub(1, Ordering::Relaxed);
+                return;
+            }
         }
     }
 
-    /// Answers a call: at once when it is none of ours, or else on a thread of its own, since a module's
-    /// init, or a file of the host, may take its time.
-    fn take(self: &Arc<Self>, listener: &Arc<Listener>, call: Notification) {
-        let target = Target::of(listener, call);
-        let which = ModuleCall::of(&call);
-        let meant = match which {
-            Some(_) => None,
-            None => paths::of_call(&target, &call),
-        };
-        let (supervisor, on) = (Arc::clone(self), Owed::new(listener, call));
-        let work: Box<dyn FnOnce() + Send> = match (which, meant) {
-            (None, None) => return listener.answer(&call, Answer::Continue),
-            (None, Some(meant)) => {
-                Box::new(move || paths::answer(&supervisor, &on.listener, &target, &call, &meant))
-            }
-            (Some(which), _) => Box::new(move || {
-                let done = calls::module_call(&supervisor, &target, &call, which);
-                on.listener.answer(&call, done.into());
-            }),
-        };
-        if thread::Builder::new().spawn(work).is_err() {
-            listener.answer(&call, Answer::Error(Errno::EAGAIN));
+    /// Answers a call.
+    fn take(&self, owed: &Owed) {
+        let (listener, call) = (&owed.listener, &owed.call);
+        let target = Target::of(listener, *call);
+        if let Some(which) = ModuleCall::of(call) {
+            let done = calls::module_call(self, &target, call, which);
+            listener.answer(call, done.into());
+        } else if let Some(on) = paths::of_call(&target, call) {
+            paths::answer(self, listener, &target, call, &on);
+        } else {
+            listener.answer(call, Answer::Continue);
         }
     }
 

@@ -7,7 +7,7 @@ use modfs_core::Errno;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Who made a call, for as long as the call waits.
@@ -108,6 +108,17 @@ impl Target {
         let file = file.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))?;
         self.still()?;
         Ok(file)
+    }
+
+    /// Where its relative paths begin: at one of its open files, or where it is; as it names that itself.
+    pub(crate) fn directory(&self, number: Option<i32>) -> Option<PathBuf> {
+        let directory = match number {
+            Some(number) => self.path_of(number)?,
+            None => fs::read_link(self.proc("cwd")).ok()?,
+        };
+        let root = fs::read_link(self.proc("root")).ok()?;
+        self.still().ok()?;
+        Some(Path::new("/").join(directory.strip_prefix(root).ok()?))
     }
 
     /// Where one of its open files is.

@@ -22,6 +22,8 @@ fn a_program_of_32_bits() {
     // ENOSYS, and of what is not there ENOENT.
     assert_eq!(lines[4], "-38 -38 -38 -2 ");
     assert_eq!(lines[5], "hello               |");
+    // Of a directory, a file, and of where it is.
+    assert_eq!(lines[6], "0 40755 0 100444 4096 -2 0 -13 -22 0 5 live");
     assert!(
         ran.err
             .contains("a program of 32 bits can list and remove modules"),

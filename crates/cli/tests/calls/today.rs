@@ -80,6 +80,36 @@ fn files_of_sys() {
     );
 }
 
+/// From within /proc and /sys, and by what is open of them.
+#[test]
+fn relative_paths() {
+    let kernel = kernel(&["hello"]);
+    kernel.sh("insmod ko/hello.ko").ok();
+    let size = kernel.get("hello/size").unwrap();
+    let listed = format!("hello {} 0 - Live 0x0000000000000000\n", size.trim());
+    let script = "chdir /proc\ncat modules\ncat ./self/root/proc/modules\nchdir /\ncat proc/modules\n\
+                  stat sys/module/hello\nfrom /proc\ncat modules\nfrom /sys\n\
+                  cat kernel/../module/hello/initstate\nfrom /sys/module\n\
+                  cat hello/initstate\ncat nothing\nchdir /sys/module\nchdir /sys/module/hello\n";
+    for calls in [program("calls"), static_program("calls")] {
+        let ran = made(&kernel, &calls, script);
+        assert_eq!(
+            ran.out,
+            format!(
+                "chdir: 0\n{listed}{listed}chdir: 0\n{listed}stat: 40755 0\n{listed}live\nlive\n\
+                 nothing: ENOENT\nchdir: 0\nchdir: ENOENT\n"
+            ),
+            "{ran:?}"
+        );
+    }
+    let ran = kernel.sh("modfs run --tree k/modules -- sh -c 'cd /sys/module/hello'");
+    assert!(
+        ran.err
+            .contains("modfs run: chdir: /sys/module/hello is the host's, not this machine's"),
+        "{ran:?}"
+    );
+}
+
 /// Another user sees what its own rights let it: it is we who open the files.
 #[test]
 fn files_for_another_user() {

@@ -20,6 +20,8 @@
  *   remove NAME FLAGS       today's delete_module
  *   write FILE TEXT         into what is there
  *   cat FILE, stat FILE     what others see of it
+ *   chdir DIRECTORY         chdir(2)
+ *   from DIRECTORY          where a path that begins with no / begins, instead of where the program is
  *   user NUMBER             setuid(2)
  *   raw NUMBER A B C D E    any of them
  *
@@ -47,6 +49,7 @@ enum { HEADER = 184 };
 
 static unsigned long name_at = 184, syms_at = 256, strings_at = 320, deps_at = 512, code_at = 768;
 static unsigned long address;
+static int directory = AT_FDCWD;
 static unsigned char image[1 << 16];
 static unsigned char buffer[1 << 16];
 
@@ -242,7 +245,7 @@ static void table(unsigned long entries)
 
 static void show(const char *file)
 {
-	int in = open(file, O_RDONLY);
+	int in = openat(directory, file, O_RDONLY);
 	ssize_t got;
 
 	if (in < 0) {
@@ -343,10 +346,14 @@ static void line(char *text)
 	} else if (!strcmp(what, "stat")) {
 		struct stat stat;
 
-		if (fstatat(AT_FDCWD, words[1], &stat, 0))
+		if (fstatat(directory, words[1], &stat, 0))
 			told("stat", -errno);
 		else
 			printf("stat: %o %ld\n", stat.st_mode, (long)stat.st_size);
+	} else if (!strcmp(what, "chdir")) {
+		told("chdir", chdir(words[1]) ? -errno : 0);
+	} else if (!strcmp(what, "from")) {
+		directory = open(words[1], O_PATH | O_DIRECTORY);
 	} else if (!strcmp(what, "user")) {
 		told("user", call(SYS_setuid, number(words[1]), 0, 0, 0, 0));
 	} else if (!strcmp(what, "exec")) {

@@ -21,7 +21,7 @@ static void put(const char *text)
 	call(4, 1, (long)text, length, 0, 0);
 }
 
-static void number(long value)
+static void in_base(long value, unsigned base)
 {
 	char digits[16];
 	int at = 15;
@@ -29,13 +29,23 @@ static void number(long value)
 
 	digits[at] = 0;
 	do {
-		digits[--at] = '0' + left % 10;
-		left /= 10;
+		digits[--at] = '0' + left % base;
+		left /= base;
 	} while (left);
 	if (value < 0)
 		digits[--at] = '-';
 	put(digits + at);
 	put(" ");
+}
+
+static void number(long value)
+{
+	in_base(value, 10);
+}
+
+static void octal(long value)
+{
+	in_base(value, 8);
 }
 
 static char buffer[65536];
@@ -74,5 +84,21 @@ void _start(void)
 	buffer[at > 0 ? at : 0] = 0;
 	put(buffer);
 	put("|\n");
+	/* stat64, access, readlink, chdir. */
+	number(call(195, (long)"/sys/module/hello", (long)buffer, 0, 0, 0));
+	octal(words[4]);
+	number(call(195, (long)"/sys/module/hello/refcnt", (long)buffer, 0, 0, 0));
+	octal(words[4]);
+	number(words[11]);
+	number(call(195, (long)"/sys/module/nothing", (long)buffer, 0, 0, 0));
+	number(call(33, (long)"/sys/module/hello", 4, 0, 0, 0));
+	number(call(33, (long)"/sys/module/hello/refcnt", 1, 0, 0, 0));
+	number(call(85, (long)"/sys/module/hello", (long)buffer, sizeof(buffer), 0, 0));
+	number(call(12, (long)"/sys", 0, 0, 0, 0));
+	got = call(5, (long)"module/hello/initstate", 0, 0, 0, 0);
+	at = call(3, got, (long)buffer, 20, 0, 0);
+	number(at);
+	buffer[at > 0 ? at : 0] = 0;
+	put(buffer);
 	call(1, 0, 0, 0, 0, 0);
 }

@@ -1,8 +1,23 @@
 //! Programs that die, fork, exec, or send garbage.
 
 use super::{kernel, made};
-use crate::common::{Kernel, Random, eventually, program};
+use crate::common::{Kernel, Random, eventually, program, static_program};
 use std::time::Duration;
+
+/// A path that cannot be read holds up who names it, and nobody else.
+#[test]
+fn a_path_that_takes_its_time() {
+    let kernel = kernel(&[]);
+    let script = "stuck\nstuck\nstuck\nstuck\nstuck\nstuck\nquery NULL 0\ncat /sys/module/x\n";
+    for calls in [program("calls"), static_program("calls")] {
+        let said = made(&kernel, &calls, script).ok();
+        let stuck = "stuck: 0\n".repeat(6);
+        assert_eq!(
+            said,
+            format!("{stuck}query NULL 0: 0\n/sys/module/x: ENOENT\n")
+        );
+    }
+}
 
 /// What it is run by ends as the program does.
 #[test]

@@ -28,6 +28,7 @@
  *   exec FILE ...           execve(2)
  *   undumpable              nobody may look into the program any more
  *   pipe                    finit_module of a pipe
+ *   stuck                   a thread opens a path that cannot be read, until the program ends
  *
  * A NAME of CLOSED is in a page that may not be read, NULL is no address, BAD one where nothing is, LONG a name without an end, EMPTY "", EDGE a name that
  * ends where nothing is mapped any more.
@@ -35,10 +36,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -271,6 +275,33 @@ static void load(char *file, char *parameters)
 	close(in);
 }
 
+static void *opens(void *path)
+{
+	call(SYS_open, (unsigned long)path, O_RDONLY, 0, 0, 0);
+	printf("not stuck\n");
+	return NULL;
+}
+
+/* Memory whose reader waits until somebody says what is there (userfaultfd(2)): nobody does. */
+static void stuck(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register page = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	long fault = call(SYS_userfaultfd, O_CLOEXEC, 0, 0, 0, 0);
+	char *path = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t thread;
+
+	page.range.start = (unsigned long)path;
+	page.range.len = 4096;
+	if (fault < 0 || ioctl(fault, UFFDIO_API, &api) || ioctl(fault, UFFDIO_REGISTER, &page)) {
+		told("stuck", fault < 0 ? fault : -errno);
+		return;
+	}
+	pthread_create(&thread, NULL, opens, path);
+	usleep(100000);
+	printf("stuck: 0\n");
+}
+
 static void line(char *text)
 {
 	char *words[8] = { 0 }, *what;
@@ -369,6 +400,8 @@ static void line(char *text)
 
 		if (!pipe(ends))
 			told("pipe", call(313, ends[0], (unsigned long)"", 0, 0, 0));
+	} else if (!strcmp(what, "stuck")) {
+		stuck();
 	} else if (!strcmp(what, "raw")) {
 		told("raw", call(number(words[1]), number(words[2]), number(words[3]), number(words[4]),
 				 number(words[5]), number(words[6])));

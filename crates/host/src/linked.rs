@@ -394,7 +394,7 @@ impl Shared {
         };
         let placed = Arc::new(Image::linked(head, &image.header, blocks));
         let mut modules = self.modules();
-        let deps = deps_of(&modules, image)?;
+        let deps = deps_of(&modules, id, image)?;
         let taken = modules.set_image(id, &exports, &deps);
         for (name, owner) in taken.iter().take(MOST_TOLD) {
             let owner = modules.owner_name(*owner);
@@ -483,13 +483,25 @@ impl Shared {
     }
 }
 
-/// The modules whose headers an image's table of references names.
-fn deps_of(modules: &Modules<Loaded>, image: &image::Image<'_>) -> Result<Vec<Id>, Refusal> {
+/// The modules whose headers an image's table of references names. What was mapped after the image is not what
+/// it was linked against, even where that was.
+fn deps_of(
+    modules: &Modules<Loaded>,
+    own: Id,
+    image: &image::Image<'_>,
+) -> Result<Vec<Id>, Refusal> {
     let running = modules.iter().filter(|(_, m)| m.state() == State::Running);
     let known: HashMap<u64, Id> = running.map(|(id, module)| (module.address(), id)).collect();
     let find = |address: &u64| {
-        known.get(address).copied().ok_or_else(|| {
-            let text = format!("found dependency at {address:#x} that is (no longer?) a module");
+        let known = known.get(address).copied();
+        known.filter(|id| *id < own).ok_or_else(|| {
+            let text = match known {
+                None => format!("found dependency at {address:#x} that is (no longer?) a module"),
+                Some(later) => format!(
+                    "found dependency {} that was mapped after this image: link it again",
+                    modules.owner_name(modfs_core::Owner::Module(later))
+                ),
+            };
             Refusal::new(Errno::EINVAL, text)
         })
     };

@@ -44,6 +44,9 @@ pub enum LoadError {
     /// A parameter.
     #[error("{0}")]
     Parameter(#[from] ParamError),
+    /// Who exports what it needs has changed while it was linked.
+    #[error("a module that it uses was exchanged for another meanwhile: try again")]
+    Changed,
     /// A module of this name is there, or somebody loads one.
     #[error("a module of this name is there already")]
     Taken,
@@ -61,7 +64,7 @@ fn lines(errors: &[modfs_link::Error]) -> String {
 }
 
 impl LoadError {
-    /// The errno of the system call that it would have been: ENOEXEC, ENOENT, EINVAL, EEXIST, or what the
+    /// The errno of the system call that it would have been: ENOEXEC, ENOENT, EINVAL, EAGAIN, EEXIST, or what the
     /// tree said.
     pub fn errno(&self) -> Errno {
         match self {
@@ -69,6 +72,7 @@ impl LoadError {
             LoadError::Missing(_) => Errno::ENOENT,
             LoadError::Parameter(error) if error.out_of_range => Errno::ERANGE,
             LoadError::Parameter(_) | LoadError::Versions(_) => Errno::EINVAL,
+            LoadError::Changed => Errno::EAGAIN,
             LoadError::Taken => Errno::EEXIST,
             LoadError::File(error, _) => Errno::from_raw(error.raw_os_error().unwrap_or(0)),
             LoadError::Refused(refused) => refused.errno,
@@ -96,6 +100,10 @@ pub fn load(
     let symbols = Symbols::read(tree, &object)?;
     let strings = start.parameters.iter().map(|given| given.len() + 1).sum();
     let mut files = Files::make(tree, name, &object, &layout, &symbols, strings)?;
+    // The kernel takes no dependency that was mapped after the files. Of those before there is now no other.
+    if Symbols::read(tree, &object)? != symbols {
+        return Err(LoadError::Changed);
+    }
     let bases = files.bases();
     let mut staging = Staging::default();
     let import = |index: usize| symbols.import(&object, index, files.header());

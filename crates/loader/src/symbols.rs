@@ -22,7 +22,7 @@ struct Export {
 }
 
 /// The values of an object's imports.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Symbols {
     values: HashMap<usize, u64>,
     /// The addresses of the modules whose symbols are used.

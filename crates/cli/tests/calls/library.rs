@@ -56,6 +56,7 @@ struct Player<'a> {
     memory: Fake,
     image: Vec<u8>,
     address: u64,
+    other: u64,
     layout: [usize; 5],
     strings: usize,
     out: String,
@@ -69,6 +70,7 @@ pub(super) fn played(kernel: &Kernel, script: &str) -> String {
         memory: Fake(RefCell::new(vec![0; SIZE])),
         image: vec![0; 1 << 16],
         address: 0,
+        other: 0,
         layout: LAYOUT,
         strings: 0,
         out: String::new(),
@@ -260,12 +262,13 @@ impl Player<'_> {
                 let (name, size) = (self.name(name), self.number(size));
                 match self.calls().create_module(name, size) {
                     Ok(address) => {
-                        self.address = address as u64;
+                        self.other = std::mem::replace(&mut self.address, address as u64);
                         self.say("create: @0");
                     }
                     Err(errno) => self.answer("create", Err(errno)),
                 }
             }
+            ["other"] => std::mem::swap(&mut self.address, &mut self.other),
             ["layout", name, syms, strings, deps, code] => {
                 self.layout =
                     [name, syms, strings, deps, code].map(|word| self.number(word) as usize);

@@ -216,6 +216,18 @@ fn init_module_dependencies() {
     );
 }
 
+/// What has come after an image's place was made is not what it was linked against.
+#[test]
+fn a_dependency_that_came_later() {
+    answers(
+        "create t2 1024\ncreate t1 1024\nimage t1 1024 0\ninit t1\nother\nimage t2 1024 0\ndep t1\n\
+         init t2\nquery t1 3\ndelete t2\ncreate t2 1024\nimage t2 1024 0\ndep t1\ninit t2\n\
+         delete t2\ndelete t1\n",
+        "create: @0\ncreate: @0\ninit: 0\ninit: EINVAL\nquery t1 3: 0\ndelete: 0\ncreate: @0\n\
+         init: 0\ndelete: 0\ndelete: 0\n",
+    );
+}
+
 /// What init returns: negative as it is, positive EBUSY. The module stays, for its loader to delete, or to
 /// try again; but, unlike in 2.4, what it used is free.
 #[test]

@@ -4,6 +4,7 @@
  * @N is the address of the module that was created last, and N.
  *
  *   create NAME SIZE        create_module
+ *   other                   takes the one before for the last, and the last for the one before
  *   image NAME SIZE RESULT  prepares an image of this size, whose init returns RESULT
  *   layout NAME SYMBOLS STRINGS DEPENDENCIES CODE
  *                           where the image after this one has what; CODE: init, and 16 further on cleanup
@@ -52,7 +53,7 @@
 enum { HEADER = 184 };
 
 static unsigned long name_at = 184, syms_at = 256, strings_at = 320, deps_at = 512, code_at = 768;
-static unsigned long address;
+static unsigned long address, other;
 static int directory = AT_FDCWD;
 static unsigned char image[1 << 16];
 static unsigned char buffer[1 << 16];
@@ -318,9 +319,15 @@ static void line(char *text)
 		if (at < 0 && at >= -4095) {
 			told("create", at);
 		} else {
+			other = address;
 			address = at;
 			printf("create: @0\n");
 		}
+	} else if (!strcmp(what, "other")) {
+		unsigned long last = address;
+
+		address = other;
+		other = last;
 	} else if (!strcmp(what, "image")) {
 		make(words[1], number(words[2]), (int)strtol(words[3], NULL, 0));
 	} else if (!strcmp(what, "layout")) {

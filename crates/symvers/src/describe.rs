@@ -1,0 +1,852 @@
+//! Declarations from DWARF (DWARF 5, sections 3.3, 4.1 and 5).
+
+// As the standard calls its constants.
+#![allow(non_upper_case_globals)]
+
+use crate::dwarf::{Sections, Slice};
+use crate::{Error, Symtypes};
+use gimli::constants::*;
+use gimli::{AttributeValue, DebuggingInformationEntry, DwAt, DwTag, Dwarf, Unit, UnitOffset};
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+
+/// Deeper, in pointers to pointers and structures without names, is no program's.
+const DEEPEST: usize = 200;
+/// Names of what is around a type are no longer.
+const LONGEST: usize = 4096;
+/// So many words of one type are no program's either.
+const MOST: usize = 1 << 20;
+
+type Die<'a> = DebuggingInformationEntry<Slice<'a>>;
+
+/// Where something is declared: its unit, and where in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct At {
+    unit: usize,
+    offset: UnitOffset,
+}
+
+/// A word of a declaration.
+#[derive(Clone, Debug, Hash)]
+enum Word {
+    Text(String),
+    /// A type that has a name.
+    Type(usize),
+}
+
+/// A type that has a name.
+struct Named {
+    at: At,
+    /// `s#NAME` and so on.
+    key: String,
+    words: Vec<Word>,
+}
+
+/// The declarations of symbols, as an object's DWARF has them, with all types that they reach. What the object has
+/// no declaration of is left out.
+///
+/// # Errors
+/// [`Error`].
+pub fn read<'n>(
+    file: &[u8],
+    symbols: impl IntoIterator<Item = &'n str>,
+) -> Result<Symtypes, Error> {
+    let sections = Sections::read(file)?;
+    let dwarf = sections.dwarf();
+    let mut units = Vec::new();
+    let mut headers = dwarf.units();
+    while let Some(header) = headers.next()? {
+        units.push(dwarf.unit(header)?);
+    }
+    let wanted: HashMap<&str, Option<(Rank, At)>> =
+        symbols.into_iter().map(|name| (name, None)).collect();
+    let mut reader = Reader {
+        dwarf: &dwarf,
+        units: &units,
+        named: Vec::new(),
+        known: HashMap::new(),
+        scopes: HashMap::new(),
+    };
+    let found = reader.find(wanted)?;
+    let mut declared = Vec::new();
+    for (name, at) in found {
+        let mut words = Vec::new();
+        reader.symbol(at, &mut words)?;
+        declared.push((name, words));
+    }
+    // Types reach further types.
+    let mut next = 0;
+    while next < reader.named.len() {
+        reader.define(next)?;
+        next += 1;
+    }
+    Ok(told(&reader.named, declared))
+}
+
+/// How good a declaration of a symbol is; the least is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Definition,
+    LocalDefinition,
+    Declaration,
+}
+
+struct Reader<'u, 'a> {
+    dwarf: &'u Dwarf<Slice<'a>>,
+    units: &'u [Unit<Slice<'a>>],
+    named: Vec<Named>,
+    known: HashMap<At, usize>,
+    /// What is around a type, with `::` behind it, where something is.
+    scopes: HashMap<At, String>,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// Goes through all units: where each symbol is declared, of those that are, and what is around types.
+    fn find<'n>(
+        &mut self,
+        mut wanted: HashMap<&'n str, Option<(Rank, At)>>,
+    ) -> Result<BTreeMap<&'n str, At>, Error> {
+        for unit in 0..self.units.len() {
+            // What is around an entry: how deep, and its name with `::`; `None`: no names reach from there.
+            let mut around: Vec<(isize, Option<String>)> = Vec::new();
+            let mut entries = self.units[unit].entries();
+            while let Some(die) = entries.next_dfs()? {
+                let depth = die.depth();
+                around.retain(|(outer, _)| *outer < depth);
+                let at = At {
+                    unit,
+                    offset: die.offset(),
+                };
+                let scope = around.last().map(|(_, scope)| scope.clone());
+                let scope = scope.unwrap_or_else(|| Some(String::new()));
+                match die.tag() {
+                    DW_TAG_subprogram | DW_TAG_variable => {
+                        if scope.is_some() {
+                            self.note(&mut wanted, at, die)?;
+                        }
+                        around.push((depth, None));
+                    }
+                    DW_TAG_namespace
+                    | DW_TAG_module
+                    | DW_TAG_structure_type
+                    | DW_TAG_class_type
+                    | DW_TAG_union_type
+                    | DW_TAG_enumeration_type
+                    | DW_TAG_typedef => {
+                        let outer = scope.unwrap_or_default();
+                        let name = self.name(at, die)?.unwrap_or_default();
+                        let inner = match outer.len() + name.len() > LONGEST {
+                            true => outer.clone(),
+                            false => format!("{outer}{name}::"),
+                        };
+                        around.push((depth, Some(inner)));
+                        if !outer.is_empty() {
+                            self.scopes.insert(at, outer);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let found = wanted.into_iter();
+        Ok(found
+            .filter_map(|(name, found)| Some((name, found?.1)))
+            .collect())
+    }
+
+    fn note(
+        &self,
+        wanted: &mut HashMap<&str, Option<(Rank, At)>>,
+        at: At,
+        die: &Die<'a>,
+    ) -> Result<(), Error> {
+        let mut name = None;
+        for attribute in [DW_AT_linkage_name, DW_AT_MIPS_linkage_name, DW_AT_name] {
+            name = self.inherited(at, die, attribute)?;
+            if name.is_some() {
+                break;
+            }
+        }
+        let Some((of, name)) = name else {
+            return Ok(());
+        };
+        let name = self.string(of.unit, name)?;
+        let Some(best) = wanted.get_mut(name.as_str()) else {
+            return Ok(());
+        };
+        let external = self.inherited(at, die, DW_AT_external)?;
+        let rank = match (is_flag(die, DW_AT_declaration), external) {
+            (true, _) => Rank::Declaration,
+            (false, None) => Rank::LocalDefinition,
+            (false, Some(_)) => Rank::Definition,
+        };
+        if best.is_none_or(|(before, _)| rank < before) {
+            *best = Some((rank, at));
+        }
+        Ok(())
+    }
+
+    fn die(&self, at: At) -> Result<Die<'a>, Error> {
+        Ok(self.units[at.unit].entry(at.offset)?)
+    }
+
+    fn children(&self, at: At) -> Result<Vec<Die<'a>>, Error> {
+        let mut found = Vec::new();
+        let mut tree = self.units[at.unit].entries_tree(Some(at.offset))?;
+        let mut children = tree.root()?.children();
+        while let Some(child) = children.next()? {
+            found.push(child.entry().clone());
+        }
+        Ok(found)
+    }
+
+    /// What an attribute refers to.
+    fn target(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Result<Option<At>, Error> {
+        match value {
+            AttributeValue::UnitRef(offset) => Ok(Some(At { unit, offset })),
+            AttributeValue::DebugInfoRef(offset) => {
+                let held = self.units.iter().enumerate().find_map(|(unit, held)| {
+                    let offset = offset.to_unit_offset(&held.header)?;
+                    Some(At { unit, offset })
+                });
+                Ok(held)
+            }
+            AttributeValue::DebugTypesRef(_) => Err(Error::TypeUnits),
+            _ => Ok(None),
+        }
+    }
+
+    /// An attribute, of the entry itself or of what it completes; and whose it is.
+    fn inherited(
+        &self,
+        at: At,
+        die: &Die<'a>,
+        attribute: DwAt,
+    ) -> Result<Option<(At, AttributeValue<Slice<'a>>)>, Error> {
+        let mut at = at;
+        let mut die = die.clone();
+        // An entry that completes itself has no end.
+        for _ in 0..8 {
+            if let Some(value) = die.attr_value(attribute) {
+                return Ok(Some((at, value)));
+            }
+            let Some(before) = self.completed(at, &die)? else {
+                break;
+            };
+            at = before;
+            die = self.die(at)?;
+        }
+        Ok(None)
+    }
+
+    /// What an entry completes.
+    fn completed(&self, at: At, die: &Die<'a>) -> Result<Option<At>, Error> {
+        for attribute in [DW_AT_abstract_origin, DW_AT_specification] {
+            if let Some(value) = die.attr_value(attribute) {
+                return self.target(at.unit, value);
+            }
+        }
+        Ok(None)
+    }
+
+    fn string(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Result<String, Error> {
+        let bytes = self.dwarf.attr_string(&self.units[unit], value)?;
+        Ok(String::from_utf8_lossy(bytes.slice()).into_owned())
+    }
+
+    fn name(&self, at: At, die: &Die<'a>) -> Result<Option<String>, Error> {
+        match self.inherited(at, die, DW_AT_name)? {
+            Some((of, value)) => Ok(Some(self.string(of.unit, value)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The type that an entry has; `None`: `void`.
+    fn type_at(&self, at: At, die: &Die<'a>) -> Result<Option<At>, Error> {
+        match self.inherited(at, die, DW_AT_type)? {
+            Some((of, value)) => self.target(of.unit, value),
+            None => Ok(None),
+        }
+    }
+
+    /// The declaration of a function or variable.
+    fn symbol(&mut self, at: At, words: &mut Vec<Word>) -> Result<(), Error> {
+        let die = self.die(at)?;
+        if die.tag() == DW_TAG_subprogram {
+            return self.function(at, &die, words, 0);
+        }
+        let of = self.type_at(at, &die)?;
+        self.type_of(of, words, 0)
+    }
+
+    /// What a function returns, and its parameters.
+    fn function(
+        &mut self,
+        at: At,
+        die: &Die<'a>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let returned = self.type_at(at, die)?;
+        self.type_of(returned, words, depth)?;
+        text(words, "(");
+        let (mut at, mut children) = (at, self.children(at)?);
+        // Parameters may be only there where a function is declared that is completed here.
+        let mut before = self.completed(at, die)?;
+        for _ in 0..8 {
+            let Some(declared) = before else { break };
+            if children.iter().any(is_parameter) {
+                break;
+            }
+            children = self.children(declared)?;
+            at = declared;
+            before = self.completed(declared, &self.die(declared)?)?;
+        }
+        let mut first = true;
+        for child in children.iter().filter(|child| is_parameter(child)) {
+            if !first {
+                text(words, ",");
+            }
+            first = false;
+            if child.tag() == DW_TAG_unspecified_parameters {
+                text(words, "...");
+                continue;
+            }
+            let own = At {
+                unit: at.unit,
+                offset: child.offset(),
+            };
+            let of = self.type_at(own, child)?;
+            // `const int` is an `int` to who calls.
+            let (of, _) = self.unqualified(of)?;
+            self.type_of(of, words, depth)?;
+        }
+        if first {
+            text(words, "void");
+        }
+        text(words, ")");
+        Ok(())
+    }
+
+    /// A type without its qualifiers, and those.
+    fn unqualified(&self, of: Option<At>) -> Result<(Option<At>, Vec<&'static str>), Error> {
+        let (mut of, mut qualifiers) = (of, Vec::new());
+        while let Some(at) = of {
+            let die = self.die(at)?;
+            let qualifier = match die.tag() {
+                DW_TAG_const_type => "const",
+                DW_TAG_volatile_type => "volatile",
+                DW_TAG_restrict_type => "restrict",
+                DW_TAG_atomic_type => "_Atomic",
+                _ => break,
+            };
+            qualifiers.push(qualifier);
+            if qualifiers.len() > DEEPEST {
+                return Err(Error::Endless(qualifier.to_owned()));
+            }
+            of = self.type_at(at, &die)?;
+        }
+        Ok((of, qualifiers))
+    }
+
+    fn type_of(
+        &mut self,
+        of: Option<At>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        self.qualified(of, &[], words, depth)
+    }
+
+    /// A type with further qualifiers.
+    fn qualified(
+        &mut self,
+        of: Option<At>,
+        further: &[&'static str],
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        if depth > DEEPEST || words.len() > MOST {
+            return Err(Error::Endless(told_type(words)));
+        }
+        let (of, mut qualifiers) = self.unqualified(of)?;
+        qualifiers.extend(further);
+        qualifiers.sort_unstable();
+        qualifiers.dedup();
+        let Some(at) = of else {
+            qualifiers.iter().for_each(|word| text(words, word));
+            text(words, "void");
+            return Ok(());
+        };
+        let die = self.die(at)?;
+        let is_pointer = matches!(
+            die.tag(),
+            DW_TAG_pointer_type
+                | DW_TAG_reference_type
+                | DW_TAG_rvalue_reference_type
+                | DW_TAG_ptr_to_member_type
+        );
+        if !is_pointer && die.tag() != DW_TAG_array_type {
+            qualifiers.iter().for_each(|word| text(words, word));
+        }
+        match die.tag() {
+            _ if is_pointer => {
+                let to = self.type_at(at, &die)?;
+                self.type_of(to, words, depth + 1)?;
+                let kind = match die.tag() {
+                    DW_TAG_reference_type => "&",
+                    DW_TAG_rvalue_reference_type => "&&",
+                    DW_TAG_ptr_to_member_type => "::*",
+                    _ => pointer(self.name(at, &die)?.as_deref()),
+                };
+                text(words, kind);
+                qualifiers.iter().for_each(|word| text(words, word));
+            }
+            DW_TAG_subroutine_type => self.function(at, &die, words, depth + 1)?,
+            DW_TAG_array_type => {
+                // An array is as constant as what is in it (C11, 6.7.3).
+                let of = self.type_at(at, &die)?;
+                self.qualified(of, &qualifiers, words, depth + 1)?;
+                if is_flag(&die, DW_AT_GNU_vector) {
+                    text(words, "vector");
+                }
+                for child in self.children(at)? {
+                    if matches!(child.tag(), DW_TAG_subrange_type | DW_TAG_generic_subrange) {
+                        words.push(Word::Text(bound(&child)));
+                    }
+                }
+            }
+            DW_TAG_base_type | DW_TAG_unspecified_type => {
+                let name = self.name(at, &die)?.unwrap_or_default();
+                let mut name = base(&name);
+                if name.ends_with("long double") {
+                    let size = number(&die, DW_AT_byte_size).unwrap_or(0);
+                    name = format!("{name}:{size}");
+                }
+                // Each by itself: a blank is what is between words.
+                name.split(' ').for_each(|word| text(words, &tidy(word)));
+            }
+            _ => match self.named(at, &die)? {
+                Some(named) => words.push(Word::Type(named)),
+                None => self.body(at, &die, None, words, depth + 1)?,
+            },
+        }
+        Ok(())
+    }
+
+    /// The number of a type that has a name; `None`: it has none.
+    fn named(&mut self, at: At, die: &Die<'a>) -> Result<Option<usize>, Error> {
+        let prefix = match die.tag() {
+            DW_TAG_structure_type | DW_TAG_class_type => 's',
+            DW_TAG_union_type => 'u',
+            DW_TAG_enumeration_type => 'e',
+            DW_TAG_typedef => 't',
+            _ => return Ok(None),
+        };
+        if let Some(known) = self.known.get(&at) {
+            return Ok(Some(*known));
+        }
+        let Some(mut name) = self.name(at, die)? else {
+            return Ok(None);
+        };
+        if let Some(scope) = self.scopes.get(&at) {
+            name.insert_str(0, scope);
+        }
+        let number = self.named.len();
+        self.known.insert(at, number);
+        self.named.push(Named {
+            at,
+            key: format!("{prefix}#{}", quoted(&name)),
+            words: Vec::new(),
+        });
+        Ok(Some(number))
+    }
+
+    /// Finds out what a type is that has a name.
+    fn define(&mut self, number: usize) -> Result<(), Error> {
+        let at = self.named[number].at;
+        let die = self.die(at)?;
+        let name = self.named[number].key[2..].to_owned();
+        let mut words = Vec::new();
+        self.body(at, &die, Some(&name), &mut words, 0)?;
+        self.named[number].words = words;
+        Ok(())
+    }
+
+    /// What a structure, union, enumeration or typedef is.
+    fn body(
+        &mut self,
+        at: At,
+        die: &Die<'a>,
+        name: Option<&str>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        if depth > DEEPEST || words.len() > MOST {
+            return Err(Error::Endless(told_type(words)));
+        }
+        let kind = match die.tag() {
+            DW_TAG_structure_type | DW_TAG_class_type => "struct",
+            DW_TAG_union_type => "union",
+            DW_TAG_enumeration_type => "enum",
+            DW_TAG_typedef => "typedef",
+            // Of another language than ours are.
+            tag => return other(tag, words),
+        };
+        text(words, kind);
+        if let Some(name) = name {
+            text(words, name);
+        }
+        if kind == "typedef" {
+            let of = self.type_at(at, die)?;
+            return self.type_of(of, words, depth + 1);
+        }
+        if is_flag(die, DW_AT_declaration) {
+            ["{", "?", "}"].iter().for_each(|word| text(words, word));
+            return Ok(());
+        }
+        text(words, "{");
+        if kind == "enum" {
+            self.constants(at, words)?;
+        } else {
+            for child in self.children(at)? {
+                self.part(at.unit, &child, words, depth)?;
+            }
+        }
+        text(words, "}");
+        for (attribute, what) in [(DW_AT_byte_size, "size"), (DW_AT_alignment, "align")] {
+            if let Some(value) = number(die, attribute) {
+                text(words, what);
+                text(words, &value.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn constants(&mut self, at: At, words: &mut Vec<Word>) -> Result<(), Error> {
+        for child in self.children(at)? {
+            if child.tag() != DW_TAG_enumerator {
+                continue;
+            }
+            let own = At {
+                unit: at.unit,
+                offset: child.offset(),
+            };
+            text(words, &quoted(&self.name(own, &child)?.unwrap_or_default()));
+            text(words, "=");
+            let value = number(&child, DW_AT_const_value);
+            text(words, &value.unwrap_or_default().to_string());
+            text(words, ",");
+        }
+        Ok(())
+    }
+
+    /// A member, or what else a structure has.
+    fn part(
+        &mut self,
+        unit: usize,
+        die: &Die<'a>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let at = At {
+            unit,
+            offset: die.offset(),
+        };
+        match die.tag() {
+            // One of a class is a variable.
+            DW_TAG_member if is_flag(die, DW_AT_external) => {}
+            DW_TAG_member | DW_TAG_inheritance => {
+                self.member(at, die, words, depth)?;
+                text(words, ";");
+            }
+            DW_TAG_variant_part => {
+                text(words, "switch");
+                if let Some(value) = die.attr_value(DW_AT_discr)
+                    && let Some(on) = self.target(unit, value)?
+                {
+                    let die = self.die(on)?;
+                    self.member(on, &die, words, depth)?;
+                }
+                text(words, "{");
+                for variant in self.children(at)? {
+                    if variant.tag() != DW_TAG_variant {
+                        continue;
+                    }
+                    match number(&variant, DW_AT_discr_value) {
+                        Some(value) => {
+                            text(words, "case");
+                            text(words, &value.to_string());
+                        }
+                        None => text(words, "default"),
+                    }
+                    text(words, ":");
+                    let own = At {
+                        unit,
+                        offset: variant.offset(),
+                    };
+                    for child in self.children(own)? {
+                        self.nested(unit, &child, words, depth)?;
+                    }
+                }
+                text(words, "}");
+                text(words, ";");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A part of a part.
+    fn nested(
+        &mut self,
+        unit: usize,
+        die: &Die<'a>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        if depth > DEEPEST || words.len() > MOST {
+            return Err(Error::Endless(told_type(words)));
+        }
+        self.part(unit, die, words, depth + 1)
+    }
+
+    /// Type, name and place of a member.
+    fn member(
+        &mut self,
+        at: At,
+        die: &Die<'a>,
+        words: &mut Vec<Word>,
+        depth: usize,
+    ) -> Result<(), Error> {
+        let of = self.type_at(at, die)?;
+        self.type_of(of, words, depth + 1)?;
+        if let Some(name) = self.name(at, die)? {
+            text(words, &quoted(&name));
+        }
+        let place = self.place(die, of)?;
+        text(words, &place);
+        Ok(())
+    }
+
+    /// Where a member is: `@BYTE`, or of a bit-field `@BYTE.BIT:BITS`.
+    fn place(&self, die: &Die<'a>, of: Option<At>) -> Result<String, Error> {
+        let byte = number(die, DW_AT_data_member_location);
+        let Some(bits) = number(die, DW_AT_bit_size) else {
+            let computed = die.attr_value(DW_AT_data_member_location).is_some();
+            return Ok(match byte {
+                Some(byte) => format!("@{byte}"),
+                None if computed => "@?".to_owned(),
+                None => "@0".to_owned(),
+            });
+        };
+        let start = match (
+            number(die, DW_AT_data_bit_offset),
+            number(die, DW_AT_bit_offset),
+        ) {
+            (Some(bit), _) => bit,
+            // Before DWARF 4 it was counted from the high end of what it is stored in.
+            (None, Some(from_high)) => {
+                let mut size = number(die, DW_AT_byte_size);
+                if let (None, (Some(of), _)) = (size, self.unqualified(of)?) {
+                    size = number(&self.die(of)?, DW_AT_byte_size);
+                }
+                byte.unwrap_or(0) * 8 + size.unwrap_or(0) * 8 - from_high - bits
+            }
+            (None, None) => byte.unwrap_or(0) * 8,
+        };
+        Ok(format!(
+            "@{}.{}:{bits}",
+            start.div_euclid(8),
+            start.rem_euclid(8)
+        ))
+    }
+}
+
+fn text(words: &mut Vec<Word>, word: &str) {
+    words.push(Word::Text(word.to_owned()));
+}
+
+/// A type that C, C++ and Rust do not have.
+fn other(tag: DwTag, words: &mut Vec<Word>) -> Result<(), Error> {
+    text(words, tag.static_string().unwrap_or("DW_TAG_?"));
+    Ok(())
+}
+
+/// The first words, for a message.
+fn told_type(words: &[Word]) -> String {
+    let texts = words.iter().filter_map(|word| match word {
+        Word::Text(text) => Some(text.as_str()),
+        Word::Type(_) => None,
+    });
+    texts.take(4).collect::<Vec<_>>().join(" ")
+}
+
+fn is_parameter(die: &Die<'_>) -> bool {
+    matches!(
+        die.tag(),
+        DW_TAG_formal_parameter | DW_TAG_unspecified_parameters
+    )
+}
+
+fn is_flag(die: &Die<'_>, attribute: DwAt) -> bool {
+    matches!(die.attr_value(attribute), Some(AttributeValue::Flag(true)))
+}
+
+/// A number, signed when its form is.
+fn number(die: &Die<'_>, attribute: DwAt) -> Option<i128> {
+    // As it is written: what it means, a size or a place, cannot be negative.
+    match die.attr(attribute)?.raw_value() {
+        AttributeValue::Data1(value) => Some(value.into()),
+        AttributeValue::Data2(value) => Some(value.into()),
+        AttributeValue::Data4(value) => Some(value.into()),
+        AttributeValue::Data8(value) => Some(value.into()),
+        AttributeValue::Udata(value) => Some(value.into()),
+        AttributeValue::Sdata(value) => Some(value.into()),
+        _ => die.attr(attribute)?.udata_value().map(i128::from),
+    }
+}
+
+/// `[N]`, or `[]` where nobody says how many.
+fn bound(die: &Die<'_>) -> String {
+    let last = number(die, DW_AT_upper_bound).and_then(|last| last.checked_add(1));
+    match number(die, DW_AT_count).or(last) {
+        // Of gcc an array of none has no bound.
+        None | Some(0) => "[]".to_owned(),
+        Some(count) => format!("[{count}]"),
+    }
+}
+
+/// What kind of pointer it is: Rust says so in its name.
+fn pointer(name: Option<&str>) -> &'static str {
+    let kinds = [
+        ("&mut ", "&mut"),
+        ("&", "&"),
+        ("*const ", "*const"),
+        ("*mut ", "*mut"),
+    ];
+    let kind = |name: &str| {
+        let found = kinds.iter().find(|(prefix, _)| name.starts_with(prefix));
+        found.map(|(_, kind)| *kind)
+    };
+    name.and_then(kind).unwrap_or("*")
+}
+
+/// The name of a base type: `long int` and `int long` are `long`.
+fn base(name: &str) -> String {
+    let (mut longs, mut unsigned, mut rest) = (0, false, Vec::new());
+    for word in name.split_ascii_whitespace() {
+        match word {
+            "long" => longs += 1,
+            "unsigned" => unsigned = true,
+            "int" => {}
+            word => rest.push(word),
+        }
+    }
+    let is_plain = matches!(rest[..], [] | ["short" | "char" | "__int128"]);
+    let is_c = longs > 0 || unsigned || name.split_ascii_whitespace().any(|word| word == "int");
+    if !is_c || !is_plain {
+        return name.to_owned();
+    }
+    let mut words = Vec::new();
+    words.extend(unsigned.then_some("unsigned"));
+    words.extend(rest.iter().copied());
+    words.extend(std::iter::repeat_n("long", longs));
+    if rest.is_empty() && longs == 0 {
+        words.push("int");
+    }
+    words.join(" ")
+}
+
+/// A name without what would end a line, or a quoted name.
+fn tidy(name: &str) -> String {
+    name.replace(|c: char| c.is_control() || c == '\'', "?")
+}
+
+/// A name as a word.
+fn quoted(name: &str) -> String {
+    let name = tidy(name);
+    match name.contains(' ') || name.is_empty() {
+        true => format!("'{name}'"),
+        false => name,
+    }
+}
+
+/// The text of all that was found. Types of one name that are the same are one; of others each has a number
+/// behind its name.
+fn told(named: &[Named], declared: Vec<(&str, Vec<Word>)>) -> Symtypes {
+    let classes = classes(named);
+    let mut keys: HashMap<u64, String> = HashMap::new();
+    let mut many: HashMap<&str, usize> = HashMap::new();
+    for (number, class) in classes.iter().enumerate() {
+        if let Entry::Vacant(vacant) = keys.entry(*class) {
+            let key = named[number].key.as_str();
+            let count = many.entry(key).or_default();
+            *count += 1;
+            vacant.insert(match count {
+                1 => key.to_owned(),
+                count => format!("{key}~{count}"),
+            });
+        }
+    }
+    let key = |number: usize| keys[&classes[number]].clone();
+    let line = |words: &[Word]| -> Vec<String> {
+        let word = |word: &Word| match word {
+            Word::Text(text) => text.clone(),
+            Word::Type(number) => key(*number),
+        };
+        words.iter().map(word).collect()
+    };
+    let mut types = Symtypes::default();
+    for (number, named) in named.iter().enumerate() {
+        types.insert(key(number), line(&named.words));
+    }
+    for (name, words) in declared {
+        types.insert(quoted(name), line(&words));
+    }
+    types
+}
+
+/// Tells types apart by what they are, as deep as they go: each round looks a level deeper, until no more are
+/// told apart.
+fn classes(named: &[Named]) -> Vec<u64> {
+    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        value(&mut hasher);
+        hasher.finish()
+    };
+    let mut classes: Vec<u64> = named
+        .iter()
+        .map(|named| hash(&|hasher| named.key.hash(hasher)))
+        .collect();
+    let count = |classes: &[u64]| {
+        let mut sorted = classes.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted.len()
+    };
+    let mut before = count(&classes);
+    loop {
+        let next: Vec<u64> = named
+            .iter()
+            .map(|named| {
+                hash(&|hasher| {
+                    named.key.hash(hasher);
+                    for word in &named.words {
+                        match word {
+                            Word::Text(text) => text.hash(hasher),
+                            Word::Type(number) => classes[*number].hash(hasher),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let now = count(&next);
+        classes = next;
+        if now == before {
+            return classes;
+        }
+        before = now;
+    }
+}

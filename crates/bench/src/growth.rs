@@ -155,7 +155,8 @@ fn module(dir: &Path, name: &str) -> Result<PathBuf> {
         output: Some(output),
         ..modfs_build::Options::default()
     };
-    modfs_build::build(&[package], &options).map_err(|e| e.to_string())
+    let built = modfs_build::build(&[package], &options).map_err(|e| e.to_string())?;
+    Ok(built.module)
 }
 
 /// `fixtures/dlopen/NAME`, a cdylib.

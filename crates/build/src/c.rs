@@ -2,12 +2,12 @@
 
 use crate::cc::{self, Compiler};
 use crate::job::{self, Job, Source};
-use crate::output;
-use crate::{Error, Options};
+use crate::output::{self, Parts};
+use crate::{Built, Error, Options};
 use std::path::PathBuf;
 
 /// Builds one module of a directory, or of files.
-pub(crate) fn build(sources: &[PathBuf], options: &Options) -> Result<PathBuf, Error> {
+pub(crate) fn build(sources: &[PathBuf], options: &Options) -> Result<Built, Error> {
     let job = Job::plan(sources, options)?;
     let compiler = Compiler::find(options)?;
     let scratch = output::scratch()?;
@@ -22,15 +22,16 @@ pub(crate) fn build(sources: &[PathBuf], options: &Options) -> Result<PathBuf, E
         compiler.compile(&job.name, source, &include, &object)?;
         objects.push(object.into());
     }
-    output::finish(
-        &compiler,
-        scratch.path(),
-        &job.name,
-        objects,
-        "",
-        &job.output,
-    )?;
-    Ok(job.output)
+    let object = scratch.path().join("module.o");
+    compiler.link(&objects, &object)?;
+    let parts = Parts {
+        name: &job.name,
+        object: &object,
+        flags: Vec::new(),
+        more: String::new(),
+        output: &job.output,
+    };
+    output::finish(&compiler, options, scratch.path(), parts)
 }
 
 #[cfg(test)]
@@ -56,7 +57,7 @@ mod tests {
         bytes.windows(text.len()).any(|w| w == text.as_bytes())
     }
 
-    fn told(result: Result<PathBuf, Error>) -> String {
+    fn told(result: Result<Built, Error>) -> String {
         match result {
             Err(Error::Told(text)) => text,
             other => panic!("{other:?}"),
@@ -78,7 +79,7 @@ mod tests {
             name: Some("two-files".into()),
             ..Options::default()
         };
-        let made = build(&[dir.path().into()], &options).unwrap();
+        let made = build(&[dir.path().into()], &options).unwrap().module;
         assert_eq!(made, dir.path().join("two-files.ko"));
         for text in [
             "license=GPL\0",
@@ -114,7 +115,9 @@ mod tests {
             output: Some(at("m.ko")),
             ..Options::default()
         };
-        let made = build(&[at("a.c"), at("b.S"), at("c.o")], &options).unwrap();
+        let made = build(&[at("a.c"), at("b.S"), at("c.o")], &options)
+            .unwrap()
+            .module;
         let bytes = fs::read(made).unwrap();
         let object = modfs_object::Object::parse(&bytes, modfs_object::EM_X86_64).unwrap();
         let imports: Vec<&str> = object.imports().map(|(_, symbol)| symbol.name).collect();

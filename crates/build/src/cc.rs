@@ -92,7 +92,8 @@ impl<'a> Compiler<'a> {
             .arg(include)
             .arg("-I")
             .arg(beside)
-            .args(self.options.debug.then_some("-g"))
+            // What is exported is declared there; what no debugger needs is stripped in the end.
+            .arg("-g")
             .args(&self.options.cflags)
             // Flags for a whole distribution often have -flto: its objects hold no code yet.
             .arg("-fno-lto")

@@ -13,6 +13,7 @@ mod output;
 mod rust;
 mod sdk;
 mod template;
+mod versions;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -37,6 +38,19 @@ pub struct Options {
     pub debug: bool,
     /// Print each command on standard error.
     pub verbose: bool,
+    /// What it is built against besides modfs's own host: modules, or lists of `modfs symvers`. Of two that
+    /// export the same the later counts.
+    pub symvers: Vec<PathBuf>,
+}
+
+/// A module that was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Where it is.
+    pub module: PathBuf,
+    /// The exports whose declarations no compiler has told (of assembler, or compiled with -g0): they have no
+    /// checksum.
+    pub unversioned: Vec<String>,
 }
 
 /// Why no module was made.
@@ -65,15 +79,15 @@ impl Error {
     }
 }
 
-/// Builds one module and returns where it is.
+/// Builds one module.
 ///
 /// The output is replaced in one step once the module is whole and checked; on an error it is as
 /// it was.
 ///
 /// # Errors
-/// No compiler, no source, a name that is none, what the compiler says, or a file that cannot
-/// be written.
-pub fn build(sources: &[PathBuf], options: &Options) -> Result<PathBuf, Error> {
+/// No compiler, no source, a name that is none, what the compiler says, what it is to be built against is not to be
+/// read, or a file that cannot be written.
+pub fn build(sources: &[PathBuf], options: &Options) -> Result<Built, Error> {
     match sources {
         [package] if package.join("Cargo.toml").is_file() => rust::build(package, options),
         sources => c::build(sources, options),

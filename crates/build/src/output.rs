@@ -1,7 +1,8 @@
 //! The module that was made: what every one says of itself, its check, and its place.
 
-use crate::Error;
 use crate::cc::Compiler;
+use crate::versions::{Against, Versions};
+use crate::{Built, Error, Options};
 use modfs_link::Layout;
 use modfs_object::{EM_X86_64, Object};
 use std::ffi::OsString;
@@ -9,24 +10,46 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Links `arguments` with the module's modinfo, checks the result, and puts it at `output`.
+/// A module that is about to be finished.
+pub(crate) struct Parts<'a> {
+    pub(crate) name: &'a str,
+    /// All its code in one object, with what a debugger needs.
+    pub(crate) object: &'a Path,
+    /// For the linker, besides files.
+    pub(crate) flags: Vec<OsString>,
+    /// C of what more it says of itself.
+    pub(crate) more: String,
+    /// Where it goes.
+    pub(crate) output: &'a Path,
+}
+
+/// Links a module's object with its modinfo and checksums, checks the result, and puts it in its place.
 pub(crate) fn finish(
     compiler: &Compiler<'_>,
+    options: &Options,
     scratch: &Path,
-    name: &str,
-    mut arguments: Vec<OsString>,
-    more: &str,
-    output: &Path,
-) -> Result<(), Error> {
+    parts: Parts<'_>,
+) -> Result<Built, Error> {
+    let against = Against::read(options)?;
+    let file = fs::read(parts.object).map_err(|e| Error::io("cannot read", parts.object, &e))?;
+    let object = parse(&file)?;
+    let versions = Versions::of(&file, &object, &against);
     let include = scratch.join("include");
     let source = scratch.join("modinfo.c");
-    let object = scratch.join("modinfo.o");
-    fs::write(&source, identity(name) + more)
-        .map_err(|e| Error::io("cannot write", &source, &e))?;
-    compiler.compile(name, &source, &include, &object)?;
-    arguments.push(object.into());
+    let modinfo = scratch.join("modinfo.o");
+    fs::write(
+        &source,
+        identity(parts.name) + &parts.more + &versions.source,
+    )
+    .map_err(|e| Error::io("cannot write", &source, &e))?;
+    compiler.compile(parts.name, &source, &include, &modinfo)?;
+    let mut arguments = parts.flags;
+    if !options.debug {
+        arguments.push("-Wl,--strip-debug".into());
+    }
+    arguments.extend([parts.object.into(), modinfo.into()]);
 
-    let parent = match output.parent() {
+    let parent = match parts.output.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
@@ -41,9 +64,12 @@ pub(crate) fn finish(
     compiler.link(&arguments, linked.path())?;
     check(linked.path())?;
     linked
-        .persist(output)
-        .map_err(|e| Error::io("cannot write", output, &e.error))?;
-    Ok(())
+        .persist(parts.output)
+        .map_err(|e| Error::io("cannot write", parts.output, &e.error))?;
+    Ok(Built {
+        module: parts.output.to_owned(),
+        unversioned: versions.unversioned,
+    })
 }
 
 /// A directory for what is needed only while it is built, with the headers in it.
@@ -58,11 +84,8 @@ pub(crate) fn scratch() -> Result<tempfile::TempDir, Error> {
     Ok(scratch)
 }
 
-/// Whether the file is something that `map` can take: everything is checked that does not take a
-/// kernel's symbols.
-fn check(path: &Path) -> Result<(), Error> {
-    let bytes = fs::read(path).map_err(|e| Error::io("cannot read", path, &e))?;
-    let object = Object::parse(&bytes, EM_X86_64).map_err(|e| match e {
+fn parse(bytes: &[u8]) -> Result<Object<'_>, Error> {
+    Object::parse(bytes, EM_X86_64).map_err(|e| match e {
         // The source's doing.
         modfs_object::Error::ThreadLocal(_) | modfs_object::Error::WriteExec(_) => {
             Error::Told(format!("this cannot be a module: {e}"))
@@ -71,7 +94,14 @@ fn check(path: &Path) -> Result<(), Error> {
             "the compiler made no object that can be a module: {e}; \
              leave out flags such as -flto, -shared or -target"
         )),
-    })?;
+    })
+}
+
+/// Whether the file is something that `map` can take: everything is checked that does not take a
+/// kernel's symbols.
+fn check(path: &Path) -> Result<(), Error> {
+    let bytes = fs::read(path).map_err(|e| Error::io("cannot read", path, &e))?;
+    let object = parse(&bytes)?;
     Layout::new(&object, &[]).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Error::Told(format!("this cannot be a module: {}", lines.join("; ")))

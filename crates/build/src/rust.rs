@@ -6,7 +6,8 @@
 
 use crate::cc::Compiler;
 use crate::job::check_name;
-use crate::{Error, Options, output, sdk};
+use crate::output::{self, Parts};
+use crate::{Built, Error, Options, sdk};
 use modfs_object::{EM_X86_64, Object};
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -36,7 +37,7 @@ SECTIONS {
 ";
 
 /// Builds the package in `package`.
-pub(crate) fn build(package: &Path, options: &Options) -> Result<PathBuf, Error> {
+pub(crate) fn build(package: &Path, options: &Options) -> Result<Built, Error> {
     let compiler = Compiler::find(options)?;
     let scratch = output::scratch()?;
     let package = fs::canonicalize(package).map_err(|e| Error::io("cannot read", package, &e))?;
@@ -50,12 +51,13 @@ pub(crate) fn build(package: &Path, options: &Options) -> Result<PathBuf, Error>
 
     let script = scratch.path().join("module.ld");
     fs::write(&script, SCRIPT).map_err(|e| Error::io("cannot write", &script, &e))?;
-    let mut arguments: Vec<OsString> =
-        vec!["-Wl,--gc-sections".into(), "-Wl,-z,noexecstack".into()];
-    if !options.debug {
-        arguments.push("-Wl,--strip-debug".into());
-    }
-    arguments.extend(["-Wl,-T".into(), script.into_os_string()]);
+    let flags: Vec<OsString> = vec![
+        "-Wl,-z,noexecstack".into(),
+        "-Wl,-T".into(),
+        script.into_os_string(),
+    ];
+    let mut arguments = flags.clone();
+    arguments.push("-Wl,--gc-sections".into());
     for root in ["init_module", "cleanup_module"] {
         arguments.push(format!("-Wl,--undefined={root}").into());
     }
@@ -65,17 +67,21 @@ pub(crate) fn build(package: &Path, options: &Options) -> Result<PathBuf, Error>
     arguments.extend(sysroot(&package)?.into_iter().map(PathBuf::into_os_string));
     arguments.push("-Wl,--end-group".into());
 
-    // Once to see which of the compiler's own functions are missing; they have names that
-    // change with each version.
-    let first = scratch.path().join("first.o");
-    compiler.link(&arguments, &first)?;
+    let object = scratch.path().join("module.o");
+    compiler.link(&arguments, &object)?;
     let more = format!(
         "MODULE_INFO(rustc, \"{}\");\n{}",
         rustc_version(&package)?,
-        shims(&first)?
+        shims(&object)?
     );
-    output::finish(&compiler, scratch.path(), &name, arguments, &more, &output)?;
-    Ok(output)
+    let parts = Parts {
+        name: &name,
+        object: &object,
+        flags,
+        more,
+        output: &output,
+    };
+    output::finish(&compiler, options, scratch.path(), parts)
 }
 
 /// A duplicate lang item: the module has a panic handler, and so has `std`.
@@ -85,7 +91,7 @@ const STD: &str = "the module, or a package that it depends on, uses std; a modu
                    default-features = false where they have a feature std";
 
 /// What cargo made.
-struct Built {
+struct Libraries {
     name: String,
     /// The package's own library.
     module: PathBuf,
@@ -99,7 +105,7 @@ fn program(variable: &str, name: &str) -> OsString {
         .unwrap_or_else(|| name.into())
 }
 
-fn cargo(package: &Path, options: &Options) -> Result<Built, Error> {
+fn cargo(package: &Path, options: &Options) -> Result<Libraries, Error> {
     let target = package.join("target");
     let sdk = target.join("modfs-sdk");
     sdk::write_sdk(&sdk)?;
@@ -132,6 +138,9 @@ fn cargo(package: &Path, options: &Options) -> Result<Built, Error> {
         .arg(&patch)
         .args(["--config", "profile.release.panic=\"unwind\""])
         .args(["--config", "profile.release.codegen-units=1"])
+        // What is exported is declared there; what no debugger needs is stripped in the end.
+        .args(["--config", "profile.release.debug=2"])
+        .args(["--config", "profile.release.split-debuginfo=\"off\""])
         // With frames that a call trace of a fault can follow.
         .args([
             "--config",
@@ -142,9 +151,6 @@ fn cargo(package: &Path, options: &Options) -> Result<Built, Error> {
         .current_dir(package)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
-    if options.debug {
-        command.args(["--config", "profile.release.debug=2"]);
-    }
     if options.verbose {
         eprintln!("{command:?}");
     } else {
@@ -208,7 +214,7 @@ fn cargo(package: &Path, options: &Options) -> Result<Built, Error> {
             manifest
         ))
     })?;
-    Ok(Built {
+    Ok(Libraries {
         name,
         module,
         others,
@@ -276,7 +282,8 @@ fn sysroot(package: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// C for the functions that rustc makes only when it links a program.
+/// C for the functions that rustc makes only when it links a program: they have names that change with each
+/// version.
 fn shims(object: &Path) -> Result<String, Error> {
     let bytes = fs::read(object).map_err(|e| Error::io("cannot read", object, &e))?;
     let object = Object::parse(&bytes, EM_X86_64).map_err(|e| {

@@ -40,7 +40,8 @@ fn manifest() -> String {
 }
 
 const NO_HEADERS: &str = "//! The C headers are not needed here.\n\
-                          /// None.\npub const HEADERS: &[(&str, &str)] = &[];\n";
+                          /// None.\npub const HEADERS: &[(&str, &str)] = &[];\n\
+                          /// None.\npub const KERNEL_SYMTYPES: &str = \"\";\n";
 
 /// Writes all headers below `dir`, which is made if it does not exist; `-I dir` finds them.
 ///

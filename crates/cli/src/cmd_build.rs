@@ -26,6 +26,10 @@ pub(crate) struct BuildArgs {
     /// A further argument for the C compiler; may be given more than once
     #[arg(long, value_name = "FLAG", allow_hyphen_values = true)]
     cflag: Vec<OsString>,
+    /// Build against what this module, or list of `modfs symvers`, exports: what the kernel checks is written
+    /// into the module; may be given more than once
+    #[arg(long, value_name = "FILE")]
+    symvers: Vec<PathBuf>,
     /// Keep what a debugger needs
     #[arg(short = 'g', long)]
     debug: bool,
@@ -46,11 +50,18 @@ pub(crate) fn run(args: &BuildArgs) -> Result<(), String> {
         cflags: args.cflag.clone(),
         debug: args.debug,
         verbose: args.verbose,
+        symvers: args.symvers.clone(),
     };
     match modfs_build::build(&args.sources, &options) {
-        Ok(output) => {
+        Ok(built) => {
+            for symbol in &built.unversioned {
+                eprintln!(
+                    "modfs: warning: build: {symbol} has no checksum, since no compiler has said how it is \
+                     declared: who uses it is not checked"
+                );
+            }
             // Whoever closed our output does not want to know.
-            let _ = writeln!(std::io::stdout(), "{}", output.display());
+            let _ = writeln!(std::io::stdout(), "{}", built.module.display());
             Ok(())
         }
         Err(Error::Compiler) => Err(String::new()),

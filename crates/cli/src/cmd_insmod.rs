@@ -6,14 +6,15 @@ use crate::tree::TreeArgs;
 use clap::Args;
 use modfs_client::{self as client, Start, check_name, module_name};
 use modfs_core::Errno;
+use modfs_core::Force;
 use modfs_depot::{ReadError, Reader};
-use modfs_linux::{Force, InsertError, Linux};
+use modfs_linux::{InsertError, Linux};
 use modfs_object::{EM_X86_64, Object};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `insmod`.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct InsmodArgs {
     #[command(flatten)]
     pub(crate) tree: TreeArgs,
@@ -67,6 +68,15 @@ pub(crate) fn run(args: &InsmodArgs) -> Result<(), String> {
     inserted.map_err(|text| messages.failure(text))
 }
 
+impl InsmodArgs {
+    fn force(&self) -> Force {
+        Force {
+            modversions: self.force || self.force_modversion,
+            vermagic: self.force || self.force_vermagic,
+        }
+    }
+}
+
 fn into_linux(args: &InsmodArgs) -> Result<(), String> {
     let file = args.file.display();
     if args.autoclean || args.name.is_some() {
@@ -75,12 +85,8 @@ fn into_linux(args: &InsmodArgs) -> Result<(), String> {
              --tree DIR or set MODFS_TREE"
         ));
     }
-    let force = Force {
-        modversion: args.force || args.force_modversion,
-        vermagic: args.force || args.force_vermagic,
-    };
     let parameters = args.parameters.join(" ");
-    let done = Linux::default().insert(&args.file, &parameters, force);
+    let done = Linux::default().insert(&args.file, &parameters, args.force());
     done.map_err(|error| match &error {
         InsertError::Read(why) => {
             // As kmod: which word it is depends on whether there is something of that name.
@@ -114,11 +120,6 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
         .tree
         .open()
         .map_err(|e| format!("insmod: ERROR: {e}"))?;
-    if args.force || args.force_modversion || args.force_vermagic {
-        return Err(failed(
-            "a host's tree takes no module by force: build it for this host",
-        ));
-    }
     let object = read(&args.file).map_err(|e| {
         format!(
             "insmod: ERROR: could not load module {}: {e}",
@@ -133,6 +134,7 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
         ));
     }
     let start = Start {
+        force: args.force(),
         autoclean: args.autoclean,
         parameters: &args.parameters,
     };

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &LdArgs) -> Result<(), String> {
         let name = args.name.clone().unwrap_or_else(|| module_name(file));
         check_name(&name).map_err(|why| failed(&format!("{why}; give one with --name")))?;
         let start = Start {
+            force: modfs_core::Force::default(),
             autoclean: args.autoclean,
             parameters,
         };

@@ -2,9 +2,10 @@
 
 use crate::keyring::words;
 use crate::place::Place;
+use modfs_core::Force;
 use modfs_depot::Reader;
 use modfs_depot::carry::{Failure, Inserted, Target};
-use modfs_linux::{Force, InsertError, Linux};
+use modfs_linux::{InsertError, Linux};
 use modfs_trust::{Keyring, Verdict};
 use rustix::io::Errno;
 use std::path::Path;
@@ -138,7 +139,7 @@ impl LinuxPlace {
         let bytes = reader.read(file);
         let bytes = bytes.map_err(|e| InsertError::File(e.to_string()))?;
         match modfs_trust::verify(bytes, keyring) {
-            Verdict::Signed(_) => self.linux.insert_image(bytes, parameters),
+            Verdict::Signed(_) => self.linux.insert_image(bytes, parameters, self.force),
             verdict => Err(InsertError::File(words(&verdict))),
         }
     }

@@ -1,7 +1,6 @@
 //! Where modules are loaded: a host's tree, or the running Linux.
 
 use crate::cmd_insmod::{self, InsmodArgs};
-use crate::tree::TreeArgs;
 use modfs_client::Tree;
 use modfs_depot::carry::{Failure, Inserted, Target};
 use std::path::Path;
@@ -26,7 +25,8 @@ pub(crate) trait Place: Target + Send + Sync {
 #[derive(Debug)]
 pub(crate) struct TreePlace {
     pub(crate) tree: Tree,
-    pub(crate) args: TreeArgs,
+    /// How each is inserted.
+    pub(crate) args: InsmodArgs,
 }
 
 impl Target for TreePlace {
@@ -56,12 +56,11 @@ impl Target for TreePlace {
         autoclean: bool,
     ) -> Result<Inserted, Failure> {
         let inserted = cmd_insmod::run(&InsmodArgs {
-            tree: self.args.clone(),
             autoclean,
             name: Some(module.to_owned()),
             file: file.to_owned(),
             parameters: parameters.to_vec(),
-            ..InsmodArgs::default()
+            ..self.args.clone()
         });
         match inserted {
             Ok(()) => Ok(Inserted::Now),

@@ -1,7 +1,7 @@
 //! Inserting a module: its directory, its file, `map`, `init`.
 
 use crate::{Refused, Tree};
-use modfs_core::Errno;
+use modfs_core::{Errno, Force};
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ const OTHERS_MAP: Duration = Duration::from_secs(5);
 /// How a module is started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Start<'a> {
+    /// Which versions are not compared.
+    pub force: Force,
     /// It may be unloaded again once it is not used.
     pub autoclean: bool,
     /// `NAME=VALUE` or `NAME`, each.
@@ -77,7 +79,7 @@ impl Tree {
         if self.is_mapped(name) {
             return Err(InsertError::Taken);
         }
-        let inserted = self.fill(name, object, &init);
+        let inserted = self.fill(name, object, &map_command(start.force), &init);
         if inserted.is_err() && !self.is_mapped(name) {
             let _ = fs::remove_file(self.path(name, FILE));
             if claim.made {
@@ -87,7 +89,7 @@ impl Tree {
         inserted
     }
 
-    fn fill(&self, name: &str, object: &[u8], init: &str) -> Result<(), InsertError> {
+    fn fill(&self, name: &str, object: &[u8], map: &str, init: &str) -> Result<(), InsertError> {
         if let Err(error) = fs::write(self.path(name, FILE), object) {
             // The file is frozen from when somebody begins to map it.
             let frozen = error.raw_os_error() == Some(Errno::EPERM.raw());
@@ -96,7 +98,7 @@ impl Tree {
                 false => InsertError::Write(error),
             });
         }
-        let map = self.command(name, &format!("map {FILE}"));
+        let map = self.command(name, map);
         map.map_err(|refused| match self.is_mapped(name) {
             // Not by us: our command has failed.
             true => InsertError::Taken,
@@ -119,6 +121,14 @@ impl Tree {
             std::thread::sleep(Duration::from_millis(2));
         }
         true
+    }
+}
+
+/// The command that maps the module.
+fn map_command(force: Force) -> String {
+    match force.word() {
+        Some(word) => format!("map {word} {FILE}"),
+        None => format!("map {FILE}"),
     }
 }
 

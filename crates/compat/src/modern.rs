@@ -5,12 +5,13 @@ use crate::seccomp::Notification;
 use crate::supervisor::Supervisor;
 use crate::target::Target;
 use modfs_client::{InsertError, RemoveError, Start, check_name, module_name};
-use modfs_core::Errno;
+use modfs_core::{Errno, Force};
 use modfs_object::{EM_X86_64, Object, Unpacker};
 use std::io::Read;
 
-/// `MODULE_INIT_IGNORE_MODVERSIONS`, `MODULE_INIT_IGNORE_VERMAGIC` (linux/module.h).
-const FORCE: u64 = 1 | 2;
+/// `MODULE_INIT_IGNORE_MODVERSIONS` and so on (linux/module.h).
+const IGNORE_MODVERSIONS: u64 = 1;
+const IGNORE_VERMAGIC: u64 = 2;
 const COMPRESSED_FILE: u64 = 4;
 /// No module is larger: 256 MiB, as in the tree.
 const LARGEST: u64 = 256 << 20;
@@ -39,7 +40,8 @@ pub(crate) fn init_module(
     }
     let object = target.bytes(image, length)?;
     let parameters = || target.string(parameters, PARAMETERS);
-    insert(supervisor, "init_module", None, &object, parameters)
+    let force = Force::default();
+    insert(supervisor, "init_module", None, &object, force, parameters)
 }
 
 /// `finit_module(descriptor, parameters, flags)`.
@@ -55,7 +57,7 @@ pub(crate) fn finit_module(
     let [descriptor, parameters, flags, ..] = call.arguments;
     // An int: the other half says nothing.
     let flags = flags & 0xffff_ffff;
-    if flags & !(FORCE | COMPRESSED_FILE) != 0 {
+    if flags & !(IGNORE_MODVERSIONS | IGNORE_VERMAGIC | COMPRESSED_FILE) != 0 {
         return Err(Errno::EINVAL);
     }
     let descriptor = descriptor as u32 as i32;
@@ -70,11 +72,6 @@ pub(crate) fn finit_module(
     if bytes.len() as u64 > LARGEST {
         return Err(Errno::EFBIG);
     }
-    if flags & FORCE != 0 {
-        supervisor
-            .say("finit_module: a host's tree takes no module by force: build it for this host");
-        return Err(Errno::ENOEXEC);
-    }
     let mut unpacker = Unpacker::new();
     let object = match flags & COMPRESSED_FILE {
         0 => &bytes[..],
@@ -85,7 +82,11 @@ pub(crate) fn finit_module(
     };
     let path = target.path_of(descriptor);
     let name = path.map(|path| module_name(&path));
-    insert(supervisor, "finit_module", name, object, parameters)
+    let force = Force {
+        modversions: flags & IGNORE_MODVERSIONS != 0,
+        vermagic: flags & IGNORE_VERMAGIC != 0,
+    };
+    insert(supervisor, "finit_module", name, object, force, parameters)
 }
 
 /// A file, read by pread(2).
@@ -106,6 +107,7 @@ fn insert(
     call: &str,
     file: Option<String>,
     object: &[u8],
+    force: Force,
     parameters: impl FnOnce() -> Result<Vec<u8>, Errno>,
 ) -> Result<i64, Errno> {
     let parsed = Object::parse(object, EM_X86_64).map_err(|error| {
@@ -127,6 +129,7 @@ fn insert(
     let parameters = String::from_utf8(parameters()?).map_err(|_| Errno::EINVAL)?;
     let parameters = words(&parameters);
     let start = Start {
+        force,
         autoclean: false,
         parameters: &parameters,
     };

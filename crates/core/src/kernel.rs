@@ -15,15 +15,19 @@ pub type Address = u64;
 /// kernel's own module list decides, by [`crate::TABLE`].
 pub trait Kernel: Send + Sync {
     /// Gives an object a place: links it against the symbols there are and takes a reference on
-    /// each module whose symbols it uses. Runs no code of it. `mode` is the file's permission
-    /// bits, which say how a linked image is mapped; they mean nothing for a relocatable object.
+    /// each module whose symbols it uses. Runs no code of it.
     ///
     /// # Errors
     /// EEXIST: something is mapped already, or an export is taken. ENOEXEC: not an object this
     /// kernel takes. ENOENT: unresolved symbols, each a reason. EINVAL: an interface of another
     /// version. EKEYREJECTED: it is not signed, and has to be. E2BIG, ENOMEM: too large, no room.
-    fn map(&self, module: &str, file: &str, object: Arc<Vec<u8>>, mode: u32)
-    -> Result<(), Refusal>;
+    fn map(
+        &self,
+        module: &str,
+        file: &str,
+        object: Arc<Vec<u8>>,
+        args: MapArgs,
+    ) -> Result<(), Refusal>;
 
     /// Gives a mapped file of a linked image what is to be in its place; it gets there by
     /// [`Kernel::init`].
@@ -126,9 +130,84 @@ pub trait Kernel: Send + Sync {
     /// The version of the kernel's interface: its vermagic string.
     fn version(&self) -> String;
 
+    /// What has tainted the kernel ([`taint`]).
+    fn tainted(&self) -> u32 {
+        0
+    }
+
     /// The compiler whose Rust modules this kernel takes, as `rustc --version` says it; empty: it takes none.
     fn rustc(&self) -> String {
         String::new()
+    }
+}
+
+/// How a module file is to be mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MapArgs {
+    /// The file's permission bits, which say how a linked image is mapped; they mean nothing for a relocatable
+    /// object.
+    pub mode: u32,
+    /// What is not to be looked at.
+    pub force: Force,
+}
+
+/// Which versions of a module are not to be looked at. What is loaded so taints the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Force {
+    /// The checksums of symbols.
+    pub modversions: bool,
+    /// The version of the kernel.
+    pub vermagic: bool,
+}
+
+impl Force {
+    /// The words for it in a command, and to tools.
+    pub const WORDS: [(&str, Force); 3] = [
+        (
+            "-f",
+            Force {
+                modversions: true,
+                vermagic: true,
+            },
+        ),
+        (
+            "--force-modversion",
+            Force {
+                modversions: true,
+                vermagic: false,
+            },
+        ),
+        (
+            "--force-vermagic",
+            Force {
+                modversions: false,
+                vermagic: true,
+            },
+        ),
+    ];
+
+    /// The word for it in a command; `None`: nothing is forced.
+    pub fn word(self) -> Option<&'static str> {
+        let known = Force::WORDS.iter().find(|(_, force)| *force == self);
+        known.map(|(word, _)| *word)
+    }
+}
+
+/// What has tainted a kernel, by bit: as /proc/sys/kernel/tainted, and with the letters of an oops.
+pub mod taint {
+    /// A module whose licence is not compatible with the GPL: `P`.
+    pub const PROPRIETARY: u32 = 1;
+    /// A module that was loaded by force: `F`.
+    pub const FORCED: u32 = 2;
+
+    /// The letters of some.
+    pub fn letters(taints: u32) -> &'static str {
+        match (taints & PROPRIETARY != 0, taints & FORCED != 0) {
+            (false, false) => "",
+            (true, false) => "P",
+            (false, true) => "F",
+            (true, true) => "PF",
+        }
     }
 }
 

@@ -23,7 +23,9 @@ mod symbols;
 
 pub use errno::Errno;
 pub use gate::{Flags, Gate};
-pub use kernel::{Address, InitArgs, Kernel, Parameter, Piece, Status, SymbolLine};
+pub use kernel::{
+    Address, Force, InitArgs, Kernel, MapArgs, Parameter, Piece, Status, SymbolLine, taint,
+};
 pub use modules::{Export, Id, Module, Modules, NewModule, Owner, Sweep};
 pub use refusal::Refusal;
 pub use state::{Command, State, TABLE, verdict};

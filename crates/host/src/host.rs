@@ -15,13 +15,15 @@ use crate::params::Params;
 use crate::procfs::Procs;
 use crate::stubs::Stubs;
 use modfs_arena::Arena;
-use modfs_core::{Address, Export, InitArgs, Kernel, Modules, Refusal, SymbolLine};
+use modfs_core::{Address, Export, Force, InitArgs, Kernel, MapArgs, Modules, Refusal, SymbolLine};
 use modfs_link::Staging;
+use modfs_module::KERNEL_SYMTYPES;
+use modfs_symvers::{BadLine, Symtypes};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What the host keeps with a module.
@@ -29,6 +31,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) struct Loaded {
     /// The file it was mapped from; `None` once it runs, since then it is never linked anew.
     pub(crate) object: Option<Arc<Vec<u8>>>,
+    /// What was not looked at when it was mapped.
+    pub(crate) force: Force,
+    /// What it taints the kernel with ([`modfs_core::taint`]).
+    pub(crate) taints: u32,
+    /// The declarations of what it exports, as text.
+    pub(crate) types: Box<[u8]>,
     /// `None` once a failed init's image is freed, and of a linked image until init.
     pub(crate) image: Option<Arc<Image>>,
     /// The mapped files of a linked image; none of an object.
@@ -59,6 +67,10 @@ pub(crate) struct Shared {
     pub(crate) watchers: Watchers,
     /// What the next image can be put together in.
     pub(crate) spare: Mutex<Option<Staging>>,
+    /// The declarations of what the program exports, those of every host first.
+    pub(crate) types: Mutex<Vec<Symtypes>>,
+    /// What has tainted this kernel ([`modfs_core::taint`]).
+    pub(crate) taints: AtomicU32,
     /// Set once a linked image has been mapped.
     pub(crate) images: AtomicBool,
     /// This host, for what outlives the call it is met in.
@@ -69,6 +81,16 @@ impl Shared {
     /// The module list. Never held while module code runs.
     pub(crate) fn modules(&self) -> MutexGuard<'_, Modules<Loaded>> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn types(&self) -> MutexGuard<'_, Vec<Symtypes>> {
+        self.types.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The checksum of an export's declaration, if that is known.
+    fn checksum(&self, name: &str) -> Option<u32> {
+        let types = self.types();
+        types.iter().rev().find_map(|types| types.checksum(name))
     }
 
     /// What stands for an address within reach of modules: itself, if it is in the arena.
@@ -87,7 +109,7 @@ impl Shared {
         object: Arc<Vec<u8>>,
         args: &InitArgs,
     ) -> Result<(), Refusal> {
-        self.map(name, name, object, 0o400)?;
+        self.map(name, name, object, MapArgs::default())?;
         self.init(name, name, args).inspect_err(|_| {
             // Fails only for a module that faulted, which has to stay.
             let _ = self.unmap(name, name);
@@ -114,7 +136,7 @@ impl Shared {
                 name: export.name.as_str().into(),
                 address: export.address,
                 near,
-                crc: export.crc,
+                crc: export.crc.or_else(|| self.checksum(&export.name)),
                 gpl: export.gpl,
             })
             .collect();
@@ -149,6 +171,7 @@ impl Host {
     )]
     pub unsafe fn new() -> io::Result<Host> {
         let arena = Arena::get()?;
+        let types = Symtypes::parse(KERNEL_SYMTYPES).map_err(io::Error::other)?;
         fault::install()?;
         let shared = Arc::new_cyclic(|me| Shared {
             arena,
@@ -162,6 +185,8 @@ impl Host {
             locals: Locals::default(),
             watchers: Watchers::default(),
             spare: Mutex::default(),
+            types: Mutex::new(vec![types]),
+            taints: AtomicU32::new(0),
             images: AtomicBool::new(false),
             me: me.clone(),
         });
@@ -183,6 +208,18 @@ impl Host {
     /// The host as the kernel behind a tree.
     pub fn kernel(&self) -> Arc<dyn Kernel> {
         self.0.clone()
+    }
+
+    /// Tells how the program's own exports are declared: the text of `modfs symvers --dump`. What is exported
+    /// from then on has the checksum of its declaration, and modules that were built against another are refused,
+    /// with the reason.
+    ///
+    /// # Errors
+    /// The first line that is none.
+    pub fn declare(&self, symtypes: &str) -> Result<(), BadLine> {
+        let types = Symtypes::parse(symtypes)?;
+        self.0.types().push(types);
+        Ok(())
     }
 
     /// Adds exports of the program's own.

@@ -3,13 +3,15 @@
 use crate::functions::Functions;
 use crate::host::Shared;
 use crate::linked::Head;
-use crate::{RUSTC, VERMAGIC, cstruct};
+use crate::log::Level;
+use crate::{RUSTC, VERMAGIC, cstruct, versions};
 use modfs_arena::{Arena, Block, Kind};
-use modfs_core::{Errno, Export, Id, Owner, Refusal, Unresolved};
+use modfs_core::{Errno, Export, Force, Id, Owner, Refusal, Unresolved, taint};
 use modfs_link::{GOT, Import, Layout, PARTS, Param, Part, Provided, Staging};
 use modfs_object::image::Header;
 use modfs_object::{Bind, Error as ObjectError, Modinfo, Object};
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A module's memory, and where in it what is.
@@ -66,6 +68,10 @@ pub(crate) struct Linked {
     pub(crate) info: Box<[u8]>,
     pub(crate) params: Vec<Param>,
     pub(crate) exports: Vec<Export>,
+    /// The declarations of those, as text.
+    pub(crate) types: Box<[u8]>,
+    /// What it taints the kernel with ([`taint`]).
+    pub(crate) taints: u32,
 }
 
 /// The variable that each module may ask for.
@@ -191,14 +197,28 @@ impl Drop for Spare<'_> {
 
 /// Links `bytes` as the module `id`, which is being mapped. On success it holds a reference on
 /// each module whose symbols it uses.
-pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Linked, Refusal> {
+pub(crate) fn link(
+    host: &Shared,
+    id: Id,
+    name: &str,
+    bytes: &[u8],
+    force: Force,
+) -> Result<Linked, Refusal> {
     let object = Object::parse(bytes, modfs_object::EM_X86_64).map_err(not_an_object)?;
     let info_bytes = object.section_named(".modinfo").map_or(&[][..], |s| s.data);
     let info = Modinfo::parse(info_bytes);
-    check_vermagic(&info)?;
+    let mut taints = licence(host, name, &info);
+    match check_vermagic(&info) {
+        Err(refusal) if force.vermagic => taints |= forced(host, name, &refusal),
+        checked => checked?,
+    }
     check_rustc(&info)?;
     let layout = Layout::new(&object, &PROVIDED).map_err(not_linkable)?;
-    let mut imports = resolve(host, id, &object, &info)?;
+    let (mut imports, differing) = resolve(host, id, &object, &info)?;
+    match differing.refuse(Errno::EINVAL) {
+        Err(refusal) if force.modversions => taints |= forced(host, name, &refusal),
+        checked => checked?,
+    }
     let (core, init) = allocate(host.arena, &layout)?;
     let bases = bases(&core, &init);
     let mut staging = Spare::take(host);
@@ -230,6 +250,8 @@ pub(crate) fn link(host: &Shared, id: Id, name: &str, bytes: &[u8]) -> Result<Li
         })
     });
     let linked = Linked {
+        types: versions::exported(&object),
+        taints,
         exports: exports.collect(),
         params: Param::read_all(&object, &layout, &bases, staging)
             .map_err(|error| not_linkable(vec![error]))?,
@@ -278,6 +300,31 @@ fn not_linkable(errors: Vec<modfs_link::Error>) -> Refusal {
 /// More lines than this help nobody.
 const MOST_REASONS: usize = 32;
 
+/// What a module taints the kernel with by its licence; the first that does is told of.
+fn licence(host: &Shared, name: &str, info: &Modinfo<'_>) -> u32 {
+    if info.is_gpl_compatible() {
+        return 0;
+    }
+    if host.taints.load(Ordering::Relaxed) & taint::PROPRIETARY == 0 {
+        let licence = info.get("license").unwrap_or("unspecified");
+        let text = format!(
+            "{name}: module license '{}' taints the kernel",
+            told(licence)
+        );
+        host.log.write(Level::Warning, &text);
+    }
+    taint::PROPRIETARY
+}
+
+/// What was found wrong is told, and not minded.
+fn forced(host: &Shared, name: &str, refusal: &Refusal) -> u32 {
+    for reason in &refusal.reasons {
+        let text = format!("{name}: by force, which taints the kernel: {reason}");
+        host.log.write(Level::Warning, &text);
+    }
+    taint::FORCED
+}
+
 fn check_vermagic(info: &Modinfo<'_>) -> Result<(), Refusal> {
     match info.get("vermagic") {
         Some(found) if found != VERMAGIC => Err(Refusal::new(
@@ -324,7 +371,7 @@ fn resolve(
     id: Id,
     object: &Object<'_>,
     info: &Modinfo<'_>,
-) -> Result<Imports, Refusal> {
+) -> Result<(Imports, Reasons), Refusal> {
     let gpl = info.is_gpl_compatible();
     let mut versions = object.versions();
     versions.sort_unstable();
@@ -352,9 +399,11 @@ fn resolve(
                 {
                     let owner = modules.owner_name(resolved.owner);
                     differing.add(|| {
+                        let how = versions::differs(host, &modules, object, name, resolved.owner);
+                        let how = how.map(|how| format!(": {how}")).unwrap_or_default();
                         format!(
                             "disagrees about the version of {name}: built against {wanted:#010x}, \
-                             {owner} exports {crc:#010x}"
+                             {owner} exports {crc:#010x}{how}"
                         )
                     });
                 }
@@ -379,9 +428,8 @@ fn resolve(
         }
     });
     unresolved.refuse(Errno::ENOENT)?;
-    differing.refuse(Errno::EINVAL)?;
     modules.depend(id, used.into_iter());
-    Ok(Imports { values, next: 0 })
+    Ok((Imports { values, next: 0 }, differing))
 }
 
 /// Reasons for a refusal. A damaged object could give millions, so only so many are told.

@@ -9,8 +9,8 @@ use crate::oops;
 use crate::params::{self, Params};
 use crate::{RUSTC, VERMAGIC};
 use modfs_core::{
-    Command, Errno, Export, Flags, Id, InitArgs, KERNEL, Kernel, Modules, NewModule,
-    Owner as Exporter, Parameter, Refusal, State, Status, Sweep, SymbolLine,
+    Command, Errno, Export, Flags, Force, Id, InitArgs, KERNEL, Kernel, MapArgs, Modules,
+    NewModule, Owner as Exporter, Parameter, Refusal, State, Status, Sweep, SymbolLine,
 };
 use modfs_link::{Param, Value};
 use modfs_object::Modinfo;
@@ -85,8 +85,8 @@ impl Shared {
     }
 
     /// Links `object` as the module `id`, for which a map or relink has begun, and ends that.
-    fn place(&self, id: Id, name: &str, object: Arc<Vec<u8>>) -> Result<(), Refusal> {
-        let linked = image::link(self, id, name, &object);
+    fn place(&self, id: Id, name: &str, object: Arc<Vec<u8>>, force: Force) -> Result<(), Refusal> {
+        let linked = image::link(self, id, name, &object, force);
         let mut modules = self.modules();
         let placed = linked.and_then(|linked| {
             let module = modules.get(id).ok_or(Errno::ENOENT)?;
@@ -97,9 +97,13 @@ impl Shared {
                 dead: AtomicBool::new(false),
             };
             let (address, size) = (linked.image.address(), linked.image.size());
+            let taints = linked.taints;
             let shown = self.watchers.show(name, &object, &linked, &self.log);
             let loaded = Loaded {
                 object: Some(object),
+                force,
+                taints,
+                types: linked.types,
                 image: Some(Arc::new(linked.image)),
                 pieces: Vec::new(),
                 listed: Vec::new(),
@@ -112,12 +116,13 @@ impl Shared {
             if let Some(module) = modules.get_mut(id) {
                 module.set_extent(address, size);
             }
-            Ok(())
+            Ok(taints)
         });
-        if placed.is_err() {
-            modules.abort_map(id);
+        match &placed {
+            Ok(taints) => drop(self.taints.fetch_or(*taints, Ordering::Relaxed)),
+            Err(_) => modules.abort_map(id),
         }
-        placed
+        placed.map(drop)
     }
 
     /// From here on nobody else can start it, or take its image away. Returns whether it is a linked image.
@@ -373,14 +378,14 @@ impl Kernel for Shared {
         module: &str,
         file: &str,
         object: Arc<Vec<u8>>,
-        mode: u32,
+        args: MapArgs,
     ) -> Result<(), Refusal> {
         if is_image(&object) {
-            return self.map_piece(module, file, object.len() as u64, mode);
+            return self.map_piece(module, file, object.len() as u64, args.mode);
         }
         let new = NewModule { name: module, file };
         let id = self.modules().begin_map(&new)?;
-        self.place(id, module, object)
+        self.place(id, module, object, args.force)
     }
 
     fn fill(&self, module: &str, file: &str, content: Arc<Vec<u8>>) -> Result<(), Refusal> {
@@ -400,21 +405,21 @@ impl Kernel for Shared {
 
     fn init(&self, module: &str, file: &str, args: &InitArgs) -> Result<(), Refusal> {
         let listed = self.listed_file(module, file);
-        let (id, again, object) = {
+        let (id, again, frozen) = {
             let mut modules = self.modules();
             let (id, again) = modules.begin_relink(module, &listed)?;
             let loaded = modules.get_mut(id).and_then(|m| m.payload_mut());
-            let object = loaded.map(|loaded| {
+            let frozen = loaded.and_then(|loaded| {
                 if again {
                     loaded.shown = None;
                     loaded.image = None;
                 }
-                loaded.object.clone()
+                Some((loaded.object.clone()?, loaded.force))
             });
-            (id, again, object.flatten())
+            (id, again, frozen)
         };
-        if let Some(object) = object.filter(|_| again) {
-            self.place(id, module, object)?;
+        if let Some((object, force)) = frozen.filter(|_| again) {
+            self.place(id, module, object, force)?;
         }
         // From here on nobody else can start it, or take its image away.
         let linked = self.begin_init(id, args)?;
@@ -612,6 +617,10 @@ impl Kernel for Shared {
 
     fn set_helper(&self, path: &str) -> Result<(), Refusal> {
         self.helper.set_path(path)
+    }
+
+    fn tainted(&self) -> u32 {
+        self.taints.load(Ordering::Relaxed)
     }
 
     fn version(&self) -> String {

@@ -67,6 +67,7 @@ mod stubs;
 mod sysfs;
 #[allow(unsafe_code)]
 mod unwind;
+mod versions;
 
 #[cfg(feature = "autoload")]
 pub use autoload::Autoload;

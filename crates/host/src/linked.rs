@@ -10,7 +10,7 @@ use crate::log::Level;
 use crate::params::Params;
 use modfs_arena::{Block, Kind};
 use modfs_core::{
-    Command, Errno, Export, Flags, Id, InitArgs, Module, Modules, NewModule, Piece as Place,
+    Command, Errno, Export, Flags, Force, Id, InitArgs, Module, Modules, NewModule, Piece as Place,
     Refusal, State, Status, SymbolLine, verdict,
 };
 use modfs_object::image::{self, GPLONLY, ImageError, offset};
@@ -220,6 +220,9 @@ impl Shared {
         let (address, size) = (piece.block.address(), piece.block.size());
         let loaded = Loaded {
             object: None,
+            force: Force::default(),
+            taints: 0,
+            types: Box::default(),
             image: None,
             pieces: vec![piece],
             listed: Vec::new(),

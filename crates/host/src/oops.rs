@@ -3,7 +3,7 @@
 use crate::fault::{Fault, REGISTERS};
 use crate::host::Shared;
 use crate::unwind::Panic;
-use modfs_core::Id;
+use modfs_core::{Id, taint};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -62,7 +62,13 @@ pub(crate) fn report(host: &Shared, fault: &Fault, caller: &str) -> Oops {
     let linked: Vec<String> = host
         .modules()
         .iter()
-        .map(|(_, module)| module.name().to_string())
+        .map(|(_, module)| {
+            let taints = module.payload().map_or(0, |loaded| loaded.taints);
+            match taint::letters(taints) {
+                "" => module.name().to_string(),
+                letters => format!("{}({letters})", module.name()),
+            }
+        })
         .collect();
     let _ = writeln!(text, "Modules linked in: {}", linked.join(" "));
     Oops {

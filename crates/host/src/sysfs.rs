@@ -5,13 +5,13 @@
 //! NAME/initsize     0: the init part is in coresize as long as there is one
 //! NAME/initstate    live, coming or going
 //! NAME/refcnt       uses and references
-//! NAME/taint        empty
+//! NAME/taint        P: its licence is not compatible with the GPL, F: it was loaded by force
 //! NAME/holders/     the modules that use it
 //! NAME/parameters/  those that can be read
 //! ```
 
 use crate::host::Shared;
-use modfs_core::{Errno, Kernel, State, Status};
+use modfs_core::{Errno, Kernel, State, Status, taint};
 use modfs_tree::{Attr, Caller, Handle, Kind, Node, NodeId, OpenMode, SetAttr, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -172,7 +172,7 @@ impl SysNode {
         })
     }
 
-    fn text(&self, file: &str, status: &Status) -> String {
+    fn text(&self, module: &str, file: &str, status: &Status) -> String {
         match file {
             "coresize" => format!("{}\n", status.size),
             "initstate" => {
@@ -186,8 +186,16 @@ impl SysNode {
             // It has no -1.
             "refcnt" => format!("{}\n", status.usecount.max(0) + status.refs.len() as i64),
             "initsize" => "0\n".into(),
-            _ => "\n".into(),
+            _ => format!("{}\n", taint::letters(self.taints(module))),
         }
+    }
+
+    /// What a module taints the kernel with.
+    fn taints(&self, module: &str) -> u32 {
+        let modules = self.sys.host.modules();
+        let held = modules.find(module).and_then(|id| modules.get(id));
+        held.and_then(|held| held.payload())
+            .map_or(0, |loaded| loaded.taints)
     }
 }
 
@@ -242,7 +250,9 @@ impl Node for SysNode {
     fn open(&self, _: &Caller, mode: OpenMode) -> Result<Box<dyn Handle>, Errno> {
         let status = self.status()?;
         let text = match (&self.place, status) {
-            (Place::File(_, file), Some(status)) if !mode.write => self.text(file, &status),
+            (Place::File(module, file), Some(status)) if !mode.write => {
+                self.text(module, file, &status)
+            }
             (Place::File(..), _) => return Err(Errno::EACCES),
             (Place::Parameter(module, name, _), _) => {
                 let value = self.sys.host.parameter(module, name);

@@ -153,7 +153,9 @@ fn gdb_shows_a_module_in_c() {
         debug: true,
         ..Default::default()
     };
-    let module = modfs_build::build(&[source], &options).expect("build");
+    let module = modfs_build::build(&[source], &options)
+        .expect("build")
+        .module;
     shows(
         &module,
         "plug_outer",

@@ -2,22 +2,15 @@
 
 use crate::kmsg::Kmsg;
 use crate::{Linux, why};
+use modfs_core::Force;
 use modfs_object::{Container, Unpacker};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
-
-/// What of a module is not to be looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Force {
-    /// The checksums of symbols.
-    pub modversion: bool,
-    /// The version of the kernel.
-    pub vermagic: bool,
-}
 
 /// `MODULE_INIT_IGNORE_MODVERSIONS` and so on (Linux, uapi/linux/module.h).
 const IGNORE_MODVERSIONS: i32 = 1;
@@ -56,11 +49,9 @@ impl InsertError {
     }
 }
 
-impl Force {
-    fn flags(self) -> i32 {
-        let flag = |is: bool, flag: i32| if is { flag } else { 0 };
-        flag(self.modversion, IGNORE_MODVERSIONS) | flag(self.vermagic, IGNORE_VERMAGIC)
-    }
+fn ignoring(force: Force) -> i32 {
+    let flag = |is: bool, flag: i32| if is { flag } else { 0 };
+    flag(force.modversions, IGNORE_MODVERSIONS) | flag(force.vermagic, IGNORE_VERMAGIC)
 }
 
 impl Linux {
@@ -101,17 +92,11 @@ impl Linux {
             Ok::<_, String>(image.to_vec())
         };
         if packed && !by_kernel {
-            if force != Force::default() {
-                let name = container.name();
-                let why =
-                    format!("this kernel does not unpack {name}: to force it, unpack it first");
-                return Err(InsertError::File(why));
-            }
             let image = unpacked().map_err(InsertError::File)?;
-            return self.start(&image, &parameters, Kmsg::from_now());
+            return self.start(&image, &parameters, force, Kmsg::from_now());
         }
         let kmsg = Kmsg::from_now();
-        let flags = force.flags() | if packed { COMPRESSED_FILE } else { 0 };
+        let flags = ignoring(force) | if packed { COMPRESSED_FILE } else { 0 };
         let errno = match rustix::system::finit_module(&opened, &parameters, flags) {
             Ok(()) => return Ok(()),
             Err(errno) => errno,
@@ -119,22 +104,38 @@ impl Linux {
         // As before Linux 3.8.
         if errno == Errno::NOSYS && force == Force::default() {
             let image = unpacked().map_err(InsertError::File)?;
-            return self.start(&image, &parameters, kmsg);
+            return self.start(&image, &parameters, force, kmsg);
         }
         Err(self.refused(errno, unpacked, kmsg))
     }
 
     /// Loads an unpacked module from memory (`init_module(2)`), with parameters as for
-    /// [`Linux::insert`].
+    /// [`Linux::insert`]; by force from a file in memory (`finit_module(2)`).
     ///
     /// # Errors
     /// As for [`Linux::insert`].
-    pub fn insert_image(&self, image: &[u8], parameters: &str) -> Result<(), InsertError> {
-        self.start(image, &c_string(parameters)?, Kmsg::from_now())
+    pub fn insert_image(
+        &self,
+        image: &[u8],
+        parameters: &str,
+        force: Force,
+    ) -> Result<(), InsertError> {
+        self.start(image, &c_string(parameters)?, force, Kmsg::from_now())
     }
 
-    fn start(&self, image: &[u8], parameters: &CStr, kmsg: Kmsg) -> Result<(), InsertError> {
-        let done = rustix::system::init_module(image, parameters);
+    fn start(
+        &self,
+        image: &[u8],
+        parameters: &CStr,
+        force: Force,
+        kmsg: Kmsg,
+    ) -> Result<(), InsertError> {
+        // Only of a file is the kernel told what not to look at.
+        let done = match ignoring(force) {
+            0 => rustix::system::init_module(image, parameters),
+            flags => in_memory(image)
+                .and_then(|file| rustix::system::finit_module(file, parameters, flags)),
+        };
         done.map_err(|errno| self.refused(errno, || Ok(image.to_vec()), kmsg))
     }
 
@@ -156,6 +157,18 @@ impl Linux {
         log.truncate(why::MOST);
         InsertError::Kernel { errno, log, why }
     }
+}
+
+/// A file of these bytes, open to be read.
+fn in_memory(bytes: &[u8]) -> Result<File, Errno> {
+    let made = rustix::fs::memfd_create("module", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut made = File::from(made);
+    let written = made.write_all(bytes);
+    written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    // The kernel takes a module from nobody who could write it meanwhile.
+    let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map(File::from)
 }
 
 fn c_string(parameters: &str) -> Result<CString, InsertError> {

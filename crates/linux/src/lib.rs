@@ -18,7 +18,7 @@ mod vermagic;
 mod watch;
 mod why;
 
-pub use insert::{Force, InsertError};
+pub use insert::InsertError;
 pub use kernel::LinuxKernel;
 pub use kmsg::Kmsg;
 pub use loaded::Loaded;
@@ -64,6 +64,14 @@ impl Default for Linux {
 impl Linux {
     fn file(&self, module: &str, name: &str) -> PathBuf {
         self.modules.join(module).join(name)
+    }
+
+    /// What has tainted the kernel, as bits; 0 when it does not say.
+    pub fn tainted(&self) -> u32 {
+        let text = fs::read_to_string(self.proc.join("sys/kernel/tainted"));
+        text.ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     /// Whether a module is there, in whatever state; one that is part of the kernel is not.

@@ -64,7 +64,7 @@ pub mod sys;
 
 pub use alloc::HostAlloc;
 pub use error::{Errno, Result};
-pub use headers::HEADERS;
+pub use headers::{HEADERS, KERNEL_SYMTYPES};
 pub use local::LocalKey;
 pub use module::{InPlace, Module, bytes, request_module};
 

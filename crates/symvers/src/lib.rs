@@ -18,14 +18,18 @@
 
 #![forbid(unsafe_code)]
 
+mod carried;
 mod describe;
 mod difference;
 mod dwarf;
+mod interface;
 mod symtypes;
 mod table;
 
+pub use carried::{Carried, SECTION};
 pub use describe::read;
 pub use difference::{Difference, difference};
+pub use interface::{Exported, InterfaceError, Interfaces};
 pub use symtypes::{BadLine, Symtypes};
 pub use table::{Table, Version};
 

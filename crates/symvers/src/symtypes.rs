@@ -77,6 +77,11 @@ impl Symtypes {
         names.filter(|name| !is_type(name))
     }
 
+    /// Whether a symbol is declared.
+    pub fn has(&self, symbol: &str) -> bool {
+        self.entries.contains_key(symbol)
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

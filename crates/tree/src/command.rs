@@ -1,10 +1,11 @@
 //! The text that is written to a `control` file, as commands. Pure: bytes in, commands out.
 //!
 //! ```text
-//! map [FILE]    unmap [FILE]    exit [FILE]
+//! map [-f] [FILE]    unmap [FILE]    exit [FILE]
 //! init [-k] [FILE] [param[=value] …]
 //! ```
 //!
+//! `-f`, or `--force-modversion` or `--force-vermagic` alone: versions are not compared.
 //! FILE can be left out when there is one. A module that others loaded has none: there, too, it is
 //! left out, or is the module's name.
 //!
@@ -13,7 +14,7 @@
 //! double quotes, which are taken off and in which white space is kept (`name="a b"`, as on the
 //! kernel's command line). Everything else is taken as it stands.
 
-use modfs_core::{Command, Errno, InitArgs, Refusal};
+use modfs_core::{Command, Errno, Force, InitArgs, Refusal};
 
 /// The longest write a `control` file takes, in bytes.
 pub const MAX_WRITE: usize = 64 * 1024;
@@ -25,6 +26,8 @@ pub struct Parsed {
     pub command: Command,
     /// With which of the module's files; `None`: the only one.
     pub file: Option<String>,
+    /// What is not to be looked at when it is mapped.
+    pub force: Force,
     /// How to start it; empty for the other commands.
     pub args: InitArgs,
 }
@@ -91,7 +94,15 @@ pub fn parse(line: &[u8]) -> Result<Parsed, Refusal> {
             let reason = format!("no command {word:?}: there are map, unmap, init and exit");
             Refusal::new(Errno::EINVAL, reason)
         })?;
-    let mut args = InitArgs::default();
+    let (mut args, mut force) = (InitArgs::default(), Force::default());
+    if command == Command::Map {
+        let forces = |word: &str| Force::WORDS.iter().find(|(known, _)| *known == word);
+        while let Some((_, more)) = words.peek().and_then(|word| forces(word)) {
+            force.modversions |= more.modversions;
+            force.vermagic |= more.vermagic;
+            words.next();
+        }
+    }
     if command == Command::Init {
         args.autoclean = words.next_if(|w| w == "-k").is_some();
         let file = words.next_if(|w| !w.contains('='));
@@ -99,6 +110,7 @@ pub fn parse(line: &[u8]) -> Result<Parsed, Refusal> {
         return Ok(Parsed {
             command,
             file,
+            force,
             args,
         });
     }
@@ -107,6 +119,7 @@ pub fn parse(line: &[u8]) -> Result<Parsed, Refusal> {
         None => Ok(Parsed {
             command,
             file,
+            force,
             args,
         }),
         Some(extra) => Err(Refusal::new(

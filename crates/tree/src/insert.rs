@@ -3,7 +3,7 @@
 use crate::command::Parsed;
 use crate::module_dir::ModuleDir;
 use crate::{Caller, ModuleTree, Node, OpenMode, run};
-use modfs_core::{Command, Errno, InitArgs, Refusal};
+use modfs_core::{Command, Errno, Force, InitArgs, Refusal};
 use std::sync::Arc;
 
 /// The module file's name in its directory.
@@ -103,6 +103,7 @@ fn parsed(command: Command, file: Option<String>) -> Parsed {
     Parsed {
         command,
         file,
+        force: Force::default(),
         args: InitArgs::default(),
     }
 }

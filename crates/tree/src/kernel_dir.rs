@@ -6,6 +6,8 @@
 //!             module's `control` but without the state
 //! version     its vermagic string
 //! rustc       the compiler whose Rust modules it takes; empty: none
+//! tainted     what has tainted it: 1 a proprietary licence, 2 force, added; of Linux what
+//!             /proc/sys/kernel/tainted says
 //! modprobe    the program that loads modules on demand; write a path to set it
 //! ```
 
@@ -27,15 +29,17 @@ enum Which {
     Control,
     Version,
     Rustc,
+    Tainted,
     Modprobe,
 }
 
 impl Which {
-    const ALL: [(Which, &str); 5] = [
+    const ALL: [(Which, &str); 6] = [
         (Which::Symbols, "symbols"),
         (Which::Control, "control"),
         (Which::Version, "version"),
         (Which::Rustc, "rustc"),
+        (Which::Tainted, "tainted"),
         (Which::Modprobe, "modprobe"),
     ];
 }
@@ -112,7 +116,7 @@ impl Node for KernelFile {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let mode = match self.which {
-            Which::Symbols | Which::Version | Which::Rustc => 0o444,
+            Which::Symbols | Which::Version | Which::Rustc | Which::Tainted => 0o444,
             Which::Control | Which::Modprobe => 0o644,
         };
         let size = match self.which {
@@ -161,6 +165,7 @@ impl KernelFile {
             Which::Symbols => symbols::text(&kernel.symbols(KERNEL), privileged),
             Which::Version => format!("{}\n", kernel.version()),
             Which::Rustc => format!("{}\n", kernel.rustc()),
+            Which::Tainted => format!("{}\n", kernel.tainted()),
         }
     }
 }

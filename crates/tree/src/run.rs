@@ -4,7 +4,7 @@ use crate::command::{self, Parsed};
 use crate::module_dir::{DirState, ModuleDir};
 use crate::snapshot::one_line;
 use crate::{Caller, NodeId};
-use modfs_core::{Command, Errno, Refusal, State, Status, verdict};
+use modfs_core::{Command, Errno, Force, MapArgs, Refusal, State, Status, verdict};
 use std::fmt::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -80,7 +80,7 @@ fn run_one(
     let (kernel, module) = (&dir.shared.kernel, dir.name());
     let file = parsed.file.as_deref().unwrap_or_default();
     let outcome = match (parsed.command, id) {
-        (Command::Map, Some(id)) => map(dir, caller, id, file),
+        (Command::Map, Some(id)) => map(dir, caller, id, file, parsed.force),
         (Command::Unmap, Some(id)) => {
             Transition::begin(dir, caller, id).and_then(|_turn| kernel.unmap(module, file))
         }
@@ -102,7 +102,13 @@ fn run_one(
     (shown, outcome)
 }
 
-fn map(dir: &Arc<ModuleDir>, caller: &Caller, id: NodeId, file: &str) -> Result<(), Refusal> {
+fn map(
+    dir: &Arc<ModuleDir>,
+    caller: &Caller,
+    id: NodeId,
+    file: &str,
+    force: Force,
+) -> Result<(), Refusal> {
     let _turn = Transition::begin(dir, caller, id)?;
     let (content, mode) = {
         let mut state = dir.lock();
@@ -110,7 +116,8 @@ fn map(dir: &Arc<ModuleDir>, caller: &Caller, id: NodeId, file: &str) -> Result<
         entry.mapped = true;
         (Arc::clone(&entry.content), entry.rights.mode)
     };
-    dir.shared.kernel.map(dir.name(), file, content, mode)
+    let args = MapArgs { mode, force };
+    dir.shared.kernel.map(dir.name(), file, content, args)
 }
 
 /// Hands over what the files of a linked image hold by now.
@@ -166,8 +173,10 @@ fn resolve(state: &DirState, wanted: Option<&str>) -> Result<(NodeId, String), R
 
 fn show(parsed: &Parsed) -> String {
     let mut shown = parsed.command.word().to_owned();
-    if parsed.args.autoclean {
-        shown.push_str(" -k");
+    let flag = parsed.args.autoclean.then_some("-k");
+    if let Some(word) = parsed.force.word().or(flag) {
+        // Writing to a String cannot fail.
+        let _ = write!(shown, " {word}");
     }
     for word in parsed.file.iter().chain(&parsed.args.parameters) {
         // Writing to a String cannot fail.

@@ -1,5 +1,6 @@
 //! `modprobe`: modules with all that they need.
 
+use crate::cmd_insmod::InsmodArgs;
 use crate::configured::ConfiguredArgs;
 use crate::jobs;
 use crate::keyring::KeyringArgs;
@@ -8,11 +9,11 @@ use crate::place::{Place, TreePlace};
 use crate::report::{Messages, print, print_json};
 use crate::tree::TreeArgs;
 use clap::Args;
+use modfs_core::Force;
 use modfs_depot::board::Board;
 use modfs_depot::config::Origin;
 use modfs_depot::probe::{Action, Depot, Error, Found, Step, Via};
 use modfs_depot::{Level, Report};
-use modfs_linux::Force;
 use modfs_trust::Keyring;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
@@ -406,18 +407,18 @@ impl Session<'_> {
     fn new_place(&self) -> Result<Box<dyn Place>, String> {
         let args = self.args;
         let force = Force {
-            modversion: args.force || args.force_modversion,
+            modversions: args.force || args.force_modversion,
             vermagic: args.force || args.force_vermagic,
         };
         Ok(match args.tree.tree {
-            Some(_) if force != Force::default() => {
-                return Err(
-                    "a host's tree takes no module by force: build it for this host".into(),
-                );
-            }
             Some(_) => Box::new(TreePlace {
                 tree: args.tree.open()?,
-                args: args.tree.clone(),
+                args: InsmodArgs {
+                    tree: args.tree.clone(),
+                    force_modversion: force.modversions,
+                    force_vermagic: force.vermagic,
+                    ..InsmodArgs::default()
+                },
             }),
             None => Box::new(LinuxPlace {
                 force,

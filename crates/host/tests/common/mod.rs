@@ -15,7 +15,7 @@ pub(crate) mod rust;
 pub(crate) use build::{Build, module};
 
 use modfs_arena::Arena;
-use modfs_core::{Errno, InitArgs, Refusal, State, Status};
+use modfs_core::{Errno, InitArgs, MapArgs, Refusal, State, Status};
 use modfs_host::Host;
 use std::ptr;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) fn arena_used() -> [u64; 4] {
 /// Maps an object that came from [`module`] under a name.
 pub(crate) fn map(host: &Host, name: &str, object: &[u8]) -> Result<(), Refusal> {
     host.kernel()
-        .map(name, name, Arc::new(object.to_vec()), 0o400)
+        .map(name, name, Arc::new(object.to_vec()), MapArgs::default())
 }
 
 /// Starts a mapped module.

@@ -34,6 +34,7 @@ pub(crate) fn build(name: &str, debug: bool) -> PathBuf {
     };
     modfs_build::build(&[package], &options)
         .unwrap_or_else(|error| panic!("{name}: {error}; these tests need cargo and a C compiler"))
+        .module
 }
 
 /// A copy of a package outside of the source tree, for what cargo makes beside it. It stays, so

@@ -5,7 +5,7 @@ use super::name_of;
 use super::staged::{Phase, Staged};
 use crate::exports::Exports;
 use crate::{Linux, vermagic, why};
-use modfs_core::{Errno, Refusal};
+use modfs_core::{Errno, Force, Refusal};
 use modfs_object::{Container, ModuleFile, UnpackError, Unpacker};
 use std::fs;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) fn staged(
     directory: &str,
     file: &str,
     object: Arc<Vec<u8>>,
+    force: Force,
 ) -> Result<Staged, Refusal> {
     let image = unpacked(object)?;
     let no_exec = |reason: String| Refusal::new(Errno::ENOEXEC, reason);
@@ -50,7 +51,9 @@ pub(super) fn staged(
         );
         return Err(Refusal::new(Errno::EINVAL, reason));
     }
-    if let Some(reason) = vermagic::differs(linux, &module) {
+    if !force.vermagic
+        && let Some(reason) = vermagic::differs(linux, &module)
+    {
         return Err(no_exec(reason));
     }
     let exports = Exports::read(linux);
@@ -70,6 +73,7 @@ pub(super) fn staged(
         facts: Arc::new(Facts::of(&module)),
         needed: exports.needed(&module),
         image,
+        force,
         phase: Phase::Ready,
     })
 }

@@ -19,8 +19,8 @@ use crate::watch::Watch;
 use crate::{InsertError, Linux, Loaded, vermagic};
 use facts::{Cache, Facts};
 use modfs_core::{
-    Command, Errno, Flags, InitArgs, KERNEL, Kernel, Parameter, Refusal, State, Status, SymbolLine,
-    verdict,
+    Command, Errno, Flags, InitArgs, KERNEL, Kernel, MapArgs, Parameter, Refusal, State, Status,
+    SymbolLine, verdict,
 };
 use staged::{Phase, Staged};
 use std::collections::BTreeMap;
@@ -173,11 +173,11 @@ impl Kernel for LinuxKernel {
         module: &str,
         file: &str,
         object: Arc<Vec<u8>>,
-        _mode: u32,
+        args: MapArgs,
     ) -> Result<(), Refusal> {
         let taken = || self.is_taken(module);
         taken()?;
-        let staged = check::staged(&self.linux, module, file, object)?;
+        let staged = check::staged(&self.linux, module, file, object, args.force)?;
         // Somebody may have been faster.
         let mut all = lock(&self.staged);
         if all.keys().any(|place| name_of(place) == name_of(module)) {
@@ -206,7 +206,8 @@ impl Kernel for LinuxKernel {
         self.may(module, file, Command::Init)?;
         let parameters = parameters::line(&args.parameters)?;
         let start = staged::Start::begin(&self.staged, module)?;
-        let done = self.linux.insert_image(start.image(), &parameters);
+        let linux = &self.linux;
+        let done = linux.insert_image(start.image(), &parameters, start.force());
         let error = match done {
             Ok(()) => {
                 start.succeeded();
@@ -380,6 +381,10 @@ impl Kernel for LinuxKernel {
 
     fn version(&self) -> String {
         self.version.clone()
+    }
+
+    fn tainted(&self) -> u32 {
+        self.linux.tainted()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use super::{LinuxKernel, lock, name_of};
-use modfs_core::{Errno, Refusal};
+use modfs_core::{Errno, Force, Refusal};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,8 @@ pub(super) struct Staged {
     pub(super) file: String,
     /// Unpacked.
     pub(super) image: Arc<Vec<u8>>,
+    /// What the kernel is not to look at.
+    pub(super) force: Force,
     pub(super) facts: Arc<Facts>,
     /// The modules whose symbols it uses.
     pub(super) needed: Vec<String>,
@@ -35,6 +37,7 @@ pub(super) struct Start<'a> {
     all: &'a Mutex<BTreeMap<String, Staged>>,
     directory: String,
     image: Arc<Vec<u8>>,
+    force: Force,
     after: Phase,
 }
 
@@ -57,12 +60,17 @@ impl<'a> Start<'a> {
             all,
             directory: directory.to_owned(),
             image: Arc::clone(&staged.image),
+            force: staged.force,
             after: Phase::Ready,
         })
     }
 
     pub(super) fn image(&self) -> &[u8] {
         &self.image
+    }
+
+    pub(super) fn force(&self) -> Force {
+        self.force
     }
 
     pub(super) fn succeeded(mut self) {

@@ -3,7 +3,7 @@
 use super::LinuxKernel;
 use crate::Linux;
 use crate::loaded::Loaded;
-use modfs_core::{Errno, InitArgs, Kernel, Refusal, State};
+use modfs_core::{Errno, InitArgs, Kernel, MapArgs, Refusal, State};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,8 +69,9 @@ impl World {
     }
 
     fn map(&self, directory: &str, object: &[u8]) -> Result<(), Refusal> {
+        let object = Arc::new(object.to_vec());
         self.kernel
-            .map(directory, "module", Arc::new(object.to_vec()), 0o600)
+            .map(directory, "module", object, MapArgs::default())
     }
 
     fn refused(&self, directory: &str, object: &[u8]) -> (Errno, String) {

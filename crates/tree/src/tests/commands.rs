@@ -254,7 +254,9 @@ fn row_09_what_is_being_mapped_stays_as_it_is() {
 #[test]
 fn the_kernels_directory() {
     let world = World::new();
-    let files = ["symbols", "control", "version", "rustc", "modprobe"];
+    let files = [
+        "symbols", "control", "version", "rustc", "tainted", "modprobe",
+    ];
     assert_eq!(world.names("kernel"), files);
     assert_eq!(world.read("kernel/version").as_deref(), Ok("double 1\n"));
     assert!(

@@ -12,8 +12,8 @@
 //! ```
 
 use modfs_core::{
-    Command, Errno, Flags, InitArgs, KERNEL, Kernel, Parameter, Refusal, State, Status, SymbolLine,
-    verdict,
+    Command, Errno, Flags, InitArgs, KERNEL, Kernel, MapArgs, Parameter, Refusal, State, Status,
+    SymbolLine, verdict,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -132,7 +132,13 @@ impl Double {
 }
 
 impl Kernel for Double {
-    fn map(&self, module: &str, file: &str, object: Arc<Vec<u8>>, _: u32) -> Result<(), Refusal> {
+    fn map(
+        &self,
+        module: &str,
+        file: &str,
+        object: Arc<Vec<u8>>,
+        _: MapArgs,
+    ) -> Result<(), Refusal> {
         if !arguments(&object, "linger").is_empty() {
             self.hang();
         }

@@ -158,6 +158,49 @@ const CHAPTERS: &[Chapter] = &[
         ],
     ),
     (
+        "A structure that an export takes has changed: who was built with the old one is refused, and told why.",
+        &[
+            (
+                "insmod ko/area.ko && insmod ko/wall.ko && rmmod wall area",
+                OK,
+            ),
+            (
+                "sed -i 's/int height/long height/' modules/area/area.h && \
+                 modfs build -o ko/area.ko modules/area && insmod ko/area.ko",
+                OK,
+            ),
+            ("insmod ko/wall.ko", REFUSED),
+            ("modfs explain-version ko/wall.ko", REFUSED),
+            (
+                "modfs build --symvers ko/area.ko -o ko/wall.ko modules/wall && insmod ko/wall.ko",
+                OK,
+            ),
+        ],
+    ),
+    (
+        "And in Rust.",
+        &[
+            (
+                "insmod ko/canvas.ko && insmod ko/painter.ko && rmmod painter canvas",
+                OK,
+            ),
+            (
+                "sed -i 's/width: u32/width: u64/' modules/canvas/src/shape.rs && \
+                 modfs build -o ko/canvas.ko modules/canvas && insmod ko/canvas.ko",
+                OK,
+            ),
+            ("insmod ko/painter.ko", REFUSED),
+            (
+                "modfs build --symvers ko/canvas.ko -o ko/painter.ko modules/painter && insmod ko/painter.ko",
+                OK,
+            ),
+            (
+                "modfs log | tail -n 4 && rmmod painter canvas wall area",
+                OK,
+            ),
+        ],
+    ),
+    (
         "A module that faults is stopped and marked; the host goes on.",
         &[
             ("insmod ko/crash.ko", OK),
@@ -251,12 +294,17 @@ impl Demo {
 
     fn tell(&mut self, keep: bool) -> Result<(), String> {
         heading("Modules from C and from Rust.");
-        for Sample { name, .. } in &SAMPLES {
+        for Sample { name, against, .. } in &SAMPLES {
             self.go_on()?;
-            let output = self.at.join("ko").join(format!("{name}.ko"));
-            say(&format!("$ modfs build -o ko/{name}.ko modules/{name}\n"));
+            let object = |name: &str| self.at.join("ko").join(format!("{name}.ko"));
+            let shown = against.map(|against| format!("--symvers ko/{against}.ko "));
+            let shown = shown.unwrap_or_default();
+            say(&format!(
+                "$ modfs build {shown}-o ko/{name}.ko modules/{name}\n"
+            ));
             let options = Options {
-                output: Some(output),
+                output: Some(object(name)),
+                symvers: against.iter().map(|against| object(against)).collect(),
                 ..Options::default()
             };
             let source = self.at.join("modules").join(name);

@@ -166,7 +166,7 @@ fn into_tree(args: &InsmodArgs) -> Result<(), String> {
 }
 
 /// The module, unpacked.
-fn read(file: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, String> {
     let mut reader = Reader::default();
     match reader.read(file) {
         Ok(bytes) => Ok(bytes.to_vec()),

@@ -16,6 +16,7 @@ mod cmd_coldplug;
 mod cmd_config;
 mod cmd_demo;
 mod cmd_depmod;
+mod cmd_explain;
 mod cmd_genksyms;
 mod cmd_host;
 mod cmd_insmod;
@@ -31,6 +32,7 @@ mod cmd_modprobe;
 mod cmd_mount;
 mod cmd_rmmod;
 mod cmd_run;
+mod cmd_symvers;
 mod cmd_verify;
 mod configured;
 mod jobs;
@@ -103,6 +105,10 @@ enum Command {
     Log(cmd_log::LogArgs),
     /// Make checksums of C declarations, as genksyms
     Genksyms(cmd_genksyms::GenksymsArgs),
+    /// Write the checksums of what modules, objects or programs export, from their DWARF, or compare two
+    Symvers(cmd_symvers::SymversArgs),
+    /// Say of each symbol that a module needs whether it still is what the module was built against
+    ExplainVersion(cmd_explain::ExplainArgs),
     /// Show the symbols of a tree, as 2.4's ksyms
     Ksyms(cmd_ksyms::KsymsArgs),
     /// Link modules against a tree, and write the images there
@@ -199,6 +205,8 @@ fn main() -> ExitCode {
         Command::Ld(args) => cmd_ld::run(args),
         Command::Run(args) => return code(cmd_run::run(args)),
         Command::Genksyms(args) => return code(cmd_genksyms::run(args)),
+        Command::Symvers(args) => return code(cmd_symvers::run(args)),
+        Command::ExplainVersion(args) => return code(cmd_explain::run(args)),
         Command::Headers(args) => modfs_build::write_headers(&args.directory)
             .map_err(|e| format!("headers: cannot write to {}: {e}", args.directory.display())),
     };

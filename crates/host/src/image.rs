@@ -216,8 +216,13 @@ pub(crate) fn link(
     let layout = Layout::new(&object, &PROVIDED).map_err(not_linkable)?;
     let (mut imports, differing) = resolve(host, id, &object, &info)?;
     match differing.refuse(Errno::EINVAL) {
+        Ok(()) => {}
         Err(refusal) if force.modversions => taints |= forced(host, name, &refusal),
-        checked => checked?,
+        Err(mut refusal) => {
+            let advice = "build it anew against what there is: modfs build --symvers EXPORTER.ko";
+            refusal.reasons.push(advice.into());
+            return Err(refusal);
+        }
     }
     let (core, init) = allocate(host.arena, &layout)?;
     let bases = bases(&core, &init);

@@ -1,4 +1,4 @@
-//! What every host exports, as the headers declare it: `include/kernel.symtypes` of the crate `modfs-module`, which
+//! What every host exports, as the headers declare it: `kernel.symtypes` of the crate `modfs-module`, which
 //! modules are built against and hosts compare with. `WRITE_SYMTYPES=1` has it written anew.
 
 mod common;
@@ -76,7 +76,7 @@ fn are_those_of_the_headers() {
     assert!(types.symbols().any(|symbol| symbol == "printk"));
     assert_eq!(types.to_string(), declared_by("clang").to_string());
     if std::env::var_os("WRITE_SYMTYPES").is_some() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../module/include/kernel.symtypes");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../module/kernel.symtypes");
         return std::fs::write(file, types.to_string()).expect("write");
     }
     assert_eq!(

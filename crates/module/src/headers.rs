@@ -7,7 +7,7 @@ macro_rules! headers {
 
 /// The declarations of what every host exports, as the headers have them, with the types that they reach: a text
 /// of `modfs-symvers`.
-pub const KERNEL_SYMTYPES: &str = include_str!("../include/kernel.symtypes");
+pub const KERNEL_SYMTYPES: &str = include_str!("../kernel.symtypes");
 
 /// Every header: its path below the include directory, and its text.
 pub const HEADERS: &[(&str, &str)] = headers![

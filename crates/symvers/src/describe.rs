@@ -4,12 +4,11 @@
 #![allow(non_upper_case_globals)]
 
 use crate::dwarf::{Sections, Slice};
+use crate::naming::{Named, Word, base, pointer, quoted, tidy, told};
 use crate::{Error, Symtypes};
 use gimli::constants::*;
 use gimli::{AttributeValue, DebuggingInformationEntry, DwAt, DwTag, Dwarf, Unit, UnitOffset};
-use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
 
 /// Deeper, in pointers to pointers and structures without names, is no program's.
 const DEEPEST: usize = 200;
@@ -25,22 +24,6 @@ type Die<'a> = DebuggingInformationEntry<Slice<'a>>;
 struct At {
     unit: usize,
     offset: UnitOffset,
-}
-
-/// A word of a declaration.
-#[derive(Clone, Debug, Hash)]
-enum Word {
-    Text(String),
-    /// A type that has a name.
-    Type(usize),
-}
-
-/// A type that has a name.
-struct Named {
-    at: At,
-    /// `s#NAME` and so on.
-    key: String,
-    words: Vec<Word>,
 }
 
 /// The declarations of symbols, as an object's DWARF has them, with all types that they reach. What the object has
@@ -65,6 +48,7 @@ pub fn read<'n>(
         dwarf: &dwarf,
         units: &units,
         named: Vec::new(),
+        places: Vec::new(),
         known: HashMap::new(),
         scopes: HashMap::new(),
     };
@@ -96,6 +80,8 @@ struct Reader<'u, 'a> {
     dwarf: &'u Dwarf<Slice<'a>>,
     units: &'u [Unit<Slice<'a>>],
     named: Vec<Named>,
+    /// Where each of those is.
+    places: Vec<At>,
     known: HashMap<At, usize>,
     /// What is around a type, with `::` behind it, where something is.
     scopes: HashMap<At, String>,
@@ -455,8 +441,8 @@ impl<'a> Reader<'_, 'a> {
         }
         let number = self.named.len();
         self.known.insert(at, number);
+        self.places.push(at);
         self.named.push(Named {
-            at,
             key: format!("{prefix}#{}", quoted(&name)),
             words: Vec::new(),
         });
@@ -465,7 +451,7 @@ impl<'a> Reader<'_, 'a> {
 
     /// Finds out what a type is that has a name.
     fn define(&mut self, number: usize) -> Result<(), Error> {
-        let at = self.named[number].at;
+        let at = self.places[number];
         let die = self.die(at)?;
         let name = self.named[number].key[2..].to_owned();
         let mut words = Vec::new();
@@ -715,138 +701,5 @@ fn bound(die: &Die<'_>) -> String {
         // Of gcc an array of none has no bound.
         None | Some(0) => "[]".to_owned(),
         Some(count) => format!("[{count}]"),
-    }
-}
-
-/// What kind of pointer it is: Rust says so in its name.
-fn pointer(name: Option<&str>) -> &'static str {
-    let kinds = [
-        ("&mut ", "&mut"),
-        ("&", "&"),
-        ("*const ", "*const"),
-        ("*mut ", "*mut"),
-    ];
-    let kind = |name: &str| {
-        let found = kinds.iter().find(|(prefix, _)| name.starts_with(prefix));
-        found.map(|(_, kind)| *kind)
-    };
-    name.and_then(kind).unwrap_or("*")
-}
-
-/// The name of a base type: `long int` and `int long` are `long`.
-fn base(name: &str) -> String {
-    let (mut longs, mut unsigned, mut rest) = (0, false, Vec::new());
-    for word in name.split_ascii_whitespace() {
-        match word {
-            "long" => longs += 1,
-            "unsigned" => unsigned = true,
-            "int" => {}
-            word => rest.push(word),
-        }
-    }
-    let is_plain = matches!(rest[..], [] | ["short" | "char" | "__int128"]);
-    let is_c = longs > 0 || unsigned || name.split_ascii_whitespace().any(|word| word == "int");
-    if !is_c || !is_plain {
-        return name.to_owned();
-    }
-    let mut words = Vec::new();
-    words.extend(unsigned.then_some("unsigned"));
-    words.extend(rest.iter().copied());
-    words.extend(std::iter::repeat_n("long", longs));
-    if rest.is_empty() && longs == 0 {
-        words.push("int");
-    }
-    words.join(" ")
-}
-
-/// A name without what would end a line, or a quoted name.
-fn tidy(name: &str) -> String {
-    name.replace(|c: char| c.is_control() || c == '\'', "?")
-}
-
-/// A name as a word.
-fn quoted(name: &str) -> String {
-    let name = tidy(name);
-    match name.contains(' ') || name.is_empty() {
-        true => format!("'{name}'"),
-        false => name,
-    }
-}
-
-/// The text of all that was found. Types of one name that are the same are one; of others each has a number
-/// behind its name.
-fn told(named: &[Named], declared: Vec<(&str, Vec<Word>)>) -> Symtypes {
-    let classes = classes(named);
-    let mut keys: HashMap<u64, String> = HashMap::new();
-    let mut many: HashMap<&str, usize> = HashMap::new();
-    for (number, class) in classes.iter().enumerate() {
-        if let Entry::Vacant(vacant) = keys.entry(*class) {
-            let key = named[number].key.as_str();
-            let count = many.entry(key).or_default();
-            *count += 1;
-            vacant.insert(match count {
-                1 => key.to_owned(),
-                count => format!("{key}~{count}"),
-            });
-        }
-    }
-    let key = |number: usize| keys[&classes[number]].clone();
-    let line = |words: &[Word]| -> Vec<String> {
-        let word = |word: &Word| match word {
-            Word::Text(text) => text.clone(),
-            Word::Type(number) => key(*number),
-        };
-        words.iter().map(word).collect()
-    };
-    let mut types = Symtypes::default();
-    for (number, named) in named.iter().enumerate() {
-        types.insert(key(number), line(&named.words));
-    }
-    for (name, words) in declared {
-        types.insert(quoted(name), line(&words));
-    }
-    types
-}
-
-/// Tells types apart by what they are, as deep as they go: each round looks a level deeper, until no more are
-/// told apart.
-fn classes(named: &[Named]) -> Vec<u64> {
-    let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-        let mut hasher = DefaultHasher::new();
-        value(&mut hasher);
-        hasher.finish()
-    };
-    let mut classes: Vec<u64> = named
-        .iter()
-        .map(|named| hash(&|hasher| named.key.hash(hasher)))
-        .collect();
-    let count = |classes: &[u64]| {
-        let mut sorted = classes.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        sorted.len()
-    };
-    let mut before = count(&classes);
-    loop {
-        let next: Vec<u64> = named
-            .iter()
-            .map(|named| {
-                hash(&|hasher| {
-                    named.key.hash(hasher);
-                    for word in &named.words {
-                        match word {
-                            Word::Text(text) => text.hash(hasher),
-                            Word::Type(number) => classes[*number].hash(hasher),
-                        }
-                    }
-                })
-            })
-            .collect();
-        let now = count(&next);
-        classes = next;
-        if now == before {
-            return classes;
-        }
-        before = now;
     }
 }

@@ -23,6 +23,7 @@ mod describe;
 mod difference;
 mod dwarf;
 mod interface;
+mod naming;
 mod symtypes;
 mod table;
 

@@ -14,7 +14,7 @@ fn a_module_comes_and_goes() {
             stat /sys/module/lib/holders/user\nremove lib 0x800\nremove user 0x800\nremove lib 0x800\n\
             remove lib 0x800\ncat /proc/modules\n\
             finit ko/lib.ko 0\nfinit ko/failing.ko 0 result=-12\nfinit ko/failing.ko 0 result=x\nfinit ko/failing.ko 8\n\
-            finit nosuch 0\nfinit script 0\nload script\nfinit ko/hello.ko 1\nremove BAD 0\nremove LONG 0\n\
+            finit nosuch 0\nfinit script 0\nload script\nfinit ko/hello.ko 3\nremove hello 0x800\nremove BAD 0\nremove LONG 0\n\
             remove NULL 0\n";
         let said = made(&kernel, &calls, script).ok();
         assert_eq!(
@@ -24,7 +24,7 @@ fn a_module_comes_and_goes() {
              user 240 0 - Live 0x0000000000000000\nlib 126 1 user, Live 0x0000000000000000\n\
              1\nlive\nstat: 40755 0\nremove: EAGAIN\nremove: 0\nremove: 0\nremove: ENOENT\n\
              finit: 0\nfinit: ENOMEM\nfinit: EINVAL\nfinit: EINVAL\nfinit: EBADF\nfinit: ENOEXEC\n\
-             load: ENOEXEC\nfinit: ENOEXEC\nremove: EFAULT\nremove: ENOENT\nremove: 0\n"
+             load: ENOEXEC\nfinit: 0\nremove: 0\nremove: EFAULT\nremove: ENOENT\nremove: 0\n"
         );
     }
 }

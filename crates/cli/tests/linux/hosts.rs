@@ -15,12 +15,29 @@ fn kernel(modules: &[&'static str]) -> Kernel {
 const MODPROBE: &str = "modfs modprobe --directory ko";
 
 #[test]
-fn force_is_refused() {
+fn force_is_passed_on() {
     let kernel = kernel(&["hello"]);
-    for option in ["-f", "--force", "--force-modversion", "--force-vermagic"] {
+    // Of another version.
+    let path = kernel.path("ko/hello.ko");
+    let mut object = std::fs::read(&path).expect("module");
+    let at = object
+        .windows(8)
+        .position(|w| w == b"modfs-1 ")
+        .expect("vermagic");
+    object[at + 6] = b'0';
+    std::fs::write(&path, object).expect("write");
+    for option in ["", "--force-modversion"] {
         let said = kernel.sh(&format!("{MODPROBE} {option} hello")).fails();
-        assert!(said.contains("takes no module by force"), "{said}");
+        assert!(
+            said.contains("built for version \"modfs-0 x86_64\""),
+            "{said}"
+        );
         assert_eq!(kernel.names(), [""; 0]);
+    }
+    for option in ["-f", "--force", "--force-vermagic"] {
+        kernel.sh(&format!("{MODPROBE} {option} hello")).ok();
+        kernel.sh("modfs modprobe --directory ko -r hello").ok();
+        assert_eq!(kernel.get("kernel/tainted"), Ok("2\n".into()));
         // To see what would be done is allowed.
         let shown = kernel.sh(&format!("{MODPROBE} {option} -D hello")).ok();
         assert!(shown.contains("hello.ko"), "{shown}");

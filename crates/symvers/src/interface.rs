@@ -85,6 +85,8 @@ impl Exported {
                 None => found.unknown.push(symbol),
             }
         }
+        // The order of an object's symbols is its linker's.
+        found.table.0.sort_by(|a, b| a.symbol.cmp(&b.symbol));
         Ok(found)
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The targets, and how they are to be bounded. Most objects that compilers make for `object`
 /// and `link` are smaller than this.
-const TARGETS: [&str; 13] = [
+const TARGETS: [&str; 15] = [
     "object",
     "link",
     "control",
@@ -20,6 +20,8 @@ const TARGETS: [&str; 13] = [
     "image",
     "old_calls",
     "c_declarations",
+    "dwarf",
+    "symtypes",
 ];
 const BOUNDS: [&str; 4] = [
     // Of it 1 GiB is what a compressed module may become.

@@ -26,7 +26,7 @@ impl Carried {
         let mut found = Carried::default();
         // Of each block: whose it is, the line before it, and its text.
         let mut blocks = vec![(None, 0, String::new())];
-        for (at, line) in text.lines().enumerate() {
+        for (at, line) in text.split('\n').enumerate() {
             let name = line
                 .strip_prefix('[')
                 .and_then(|line| line.strip_suffix(']'));

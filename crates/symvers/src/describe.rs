@@ -411,7 +411,11 @@ impl<'a> Reader<'_, 'a> {
                     name = format!("{name}:{size}");
                 }
                 // Each by itself: a blank is what is between words.
-                name.split(' ').for_each(|word| text(words, &tidy(word)));
+                let parts = name.split(' ').filter(|word| !word.is_empty());
+                parts.for_each(|word| text(words, &tidy(word)));
+                if name.trim().is_empty() {
+                    text(words, "?");
+                }
             }
             _ => match self.named(at, &die)? {
                 Some(named) => words.push(Word::Type(named)),

@@ -44,11 +44,15 @@ impl Symtypes {
     /// The first line that cannot be one.
     pub fn parse(text: &str) -> Result<Symtypes, BadLine> {
         let mut entries = BTreeMap::new();
-        for (at, line) in text.lines().enumerate() {
+        for (at, line) in text.split('\n').enumerate() {
             let bad = |why| BadLine { line: at + 1, why };
             let mut words = words(line).map(str::to_owned);
             let Some(name) = words.next() else { continue };
             let declaration: Vec<String> = words.collect();
+            // That is whose the lines behind it are.
+            if name.starts_with('[') {
+                return Err(bad("a name that begins with ["));
+            }
             if declaration.is_empty() {
                 return Err(bad("a name, and nothing that it is"));
             }

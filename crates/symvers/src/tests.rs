@@ -27,6 +27,7 @@ fn lines_that_are_none() {
         ("f\n", 1, "nothing that it is"),
         ("f int\n\nf int\n", 3, "declared twice"),
         ("s#s struct\n", 1, "without its kind and its name"),
+        (" [lib] x\n", 1, "begins with ["),
     ] {
         let error = Symtypes::parse(text).unwrap_err();
         assert_eq!(error.line, line);

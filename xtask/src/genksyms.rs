@@ -36,7 +36,11 @@ const HEADERS: [&str; 24] = [
 /// Fewer are no comparison.
 const LEAST: usize = 300;
 
-/// Compares both; every checksum has to be equal.
+/// What a source has of its own: others cannot look into it.
+const OWN: &str = "struct own { int a; }; enum own_e { OWN }; typedef struct own own_t;\n\
+                   extern void own_function(own_t *, struct own, enum own_e, int [OWN]);\n";
+
+/// Compares both: every checksum, every type that they are of, and what is said of types that have changed.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
     let work = Work::prepare(root)?;
     let package = depends(KERNELS[0])?;
@@ -52,21 +56,70 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         .map(|entry| entry.path().join("scripts/genksyms/genksyms"))
         .find(|path| path.is_file())
         .ok_or("no genksyms in linux-kbuild")?;
-    let sums = |program: &mut Command| -> Result<String, String> {
-        let input = File::open(&source).map_err(|e| format!("{}: {e}", source.display()))?;
-        output(program.stdin(Stdio::from(input)))
+    let ours = || {
+        let mut command = Command::new(&work.modfs);
+        command.arg("genksyms");
+        command
     };
-    let wanted = sums(&mut Command::new(theirs))?;
-    let found = sums(Command::new(&work.modfs).arg("genksyms"))?;
+    let (wanted, types) = made(&mut Command::new(&theirs), &source, &at.join("theirs"))?;
+    let (found, own_types) = made(&mut ours(), &source, &at.join("ours"))?;
     let count = wanted.lines().count();
-    println!("{count} exported symbols of Linux {version}");
+    let lines = types.lines().count();
+    println!("{count} exported symbols of Linux {version}, of {lines} types");
     if count < LEAST {
         return Err(format!("that is fewer than {LEAST}"));
     }
-    match wanted == found {
-        true => Ok(()),
-        false => Err(differences(&wanted, &found).join("\n")),
+    let before = at.join("before");
+    fs::write(&before, another(&types)).map_err(|e| format!("{}: {e}", before.display()))?;
+    let wanted_changes = changes(&mut Command::new(&theirs), &source, &before)?;
+    let found_changes = changes(&mut ours(), &source, &before)?;
+    println!("{} changed since", wanted_changes.lines().count());
+    for (wanted, found) in [
+        (&wanted, &found),
+        (&types, &own_types),
+        (&wanted_changes, &found_changes),
+    ] {
+        if wanted != found {
+            return Err(differences(wanted, found).join("\n"));
+        }
     }
+    Ok(())
+}
+
+/// What a program prints for a source, and the types that it writes.
+fn made(program: &mut Command, source: &Path, types: &Path) -> Result<(String, String), String> {
+    let sums = output(program.arg("-T").arg(types).stdin(input(source)?))?;
+    let types = fs::read_to_string(types).map_err(|e| format!("{}: {e}", types.display()))?;
+    Ok((sums, types))
+}
+
+/// What a program says has changed since some types were written; without what differs by design: who says it.
+fn changes(program: &mut Command, source: &Path, before: &Path) -> Result<String, String> {
+    let program = program.arg("-r").arg(before).stdin(input(source)?);
+    let ran = program.output().map_err(|e| format!("{program:?}: {e}"))?;
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let lines = said
+        .lines()
+        .filter_map(|line| line.split_once(": warning: "));
+    Ok(lines.map(|(_, what)| format!("{what}\n")).collect())
+}
+
+fn input(path: &Path) -> Result<Stdio, String> {
+    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(Stdio::from(file))
+}
+
+/// The types as they might have been before: some other ones, some only declared.
+fn another(types: &str) -> String {
+    let line = |(number, line): (usize, &str)| match line.strip_prefix("s#") {
+        Some(rest) if number % 91 == 7 => {
+            let name = rest.split(' ').next().unwrap_or_default();
+            format!("s#{name} struct {name} {{ UNKNOWN }} \n")
+        }
+        _ if number % 37 == 5 => format!("{line}another \n"),
+        _ => format!("{line}\n"),
+    };
+    types.lines().enumerate().map(line).collect()
 }
 
 /// Preprocesses the headers as the kernel's build does, and exports whatever of it the kernel exports.
@@ -83,6 +136,7 @@ fn preprocess(own: &Path, version: &str, to: &Path) -> Result<(), String> {
     for header in HEADERS {
         includes += &format!("#include <{header}>\n");
     }
+    includes += OWN;
     let input = to.with_extension("c");
     fs::write(&input, includes).map_err(io)?;
     let mut gcc = Command::new("gcc");
@@ -130,6 +184,7 @@ fn preprocess(own: &Path, version: &str, to: &Path) -> Result<(), String> {
     let exports: String = exported
         .into_iter()
         .filter(|name| words.contains(name))
+        .chain(["own_function"])
         .map(|name| format!("__GENKSYMS_EXPORT_SYMBOL({name});\n"))
         .collect();
     text += &exports;

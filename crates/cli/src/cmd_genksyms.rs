@@ -2,9 +2,11 @@
 
 use crate::report::print;
 use clap::Args;
-use modfs_genksyms::{Language, parse};
+use modfs_genksyms::{Changes, Language, Reference, parse};
 use std::fmt::Write;
+use std::fs;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Arguments of `modfs genksyms`.
@@ -19,6 +21,15 @@ pub(crate) struct GenksymsArgs {
     /// Print on standard error what each checksum is of
     #[arg(short = 'D', long)]
     dump: bool,
+    /// Write the types that the checksums are of to a file, a line each; not with --kernel
+    #[arg(short = 'T', long, value_name = "FILE", conflicts_with = "kernel")]
+    dump_types: Option<PathBuf>,
+    /// Say on standard error which types have changed since this file was written
+    #[arg(short, long, value_name = "FILE", conflicts_with = "kernel")]
+    reference: Option<PathBuf>,
+    /// Fail when one has
+    #[arg(long, requires = "reference")]
+    preserve: bool,
     /// Print what could not be understood, and fail then
     #[arg(short, long)]
     warnings: bool,
@@ -44,8 +55,20 @@ pub(crate) fn run(args: &GenksymsArgs) -> Result<ExitCode, String> {
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("genksyms: standard input, line {line}: not UTF-8")
     })?;
+    let file_error = |path: &Path, e: io::Error| format!("genksyms: {}: {e}", path.display());
+    let reference = match &args.reference {
+        Some(path) => {
+            let bytes = fs::read(path).map_err(|e| file_error(path, e))?;
+            Reference::parse(&String::from_utf8_lossy(&bytes))
+        }
+        None => Reference::default(),
+    };
     let declarations = parse(&source, language);
-    let (mut text, mut dump) = (String::new(), String::new());
+    if let Some(path) = &args.dump_types {
+        fs::write(path, declarations.types()).map_err(|e| file_error(path, e))?;
+    }
+    let (mut text, mut dump, mut changed) = (String::new(), String::new(), String::new());
+    let mut changes = Changes::new(&declarations, &reference);
     let mut messages = declarations.messages().to_vec();
     for sum in declarations.checksums() {
         let sum = match sum {
@@ -64,9 +87,18 @@ pub(crate) fn run(args: &GenksymsArgs) -> Result<ExitCode, String> {
                 "#define __ver_{name}\t{prefix}{crc:08x}\n#define {name}\t_set_ver({name})\n"
             ),
         };
+        let changes = changes.of(name).join(", ");
+        if !changes.is_empty() {
+            let word = if args.preserve { "error" } else { "warning" };
+            let _ = writeln!(
+                changed,
+                "genksyms: {word}: {name}: modversion changed because of changes in {changes}"
+            );
+        }
         let _ = writeln!(dump, "Export {name} == <{}>", sum.text);
     }
     print(text);
+    eprint!("{changed}");
     if args.dump {
         eprint!("{dump}");
     }
@@ -75,7 +107,8 @@ pub(crate) fn run(args: &GenksymsArgs) -> Result<ExitCode, String> {
             eprintln!("genksyms: {message}");
         }
     }
-    Ok(match args.warnings && !messages.is_empty() {
+    let fails = args.warnings && !messages.is_empty() || args.preserve && !changed.is_empty();
+    Ok(match fails {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })

@@ -1,10 +1,12 @@
 //! Words of preprocessed C.
 
-/// A word, and the line it is on.
+/// A word, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) text: &'a str,
     pub(crate) line: u32,
+    /// In the file that is compiled, and not in one that it includes.
+    pub(crate) is_own: bool,
 }
 
 impl Token<'_> {
@@ -22,11 +24,14 @@ fn is_letter(c: char) -> bool {
 pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let (mut rest, mut line) = (source, 1);
+    // What the preprocessor names first is what is compiled.
+    let (mut compiled, mut is_own) = (None, false);
     while let Some(first) = rest.chars().next() {
         if first == '#' {
             let end = rest.find('\n').unwrap_or(rest.len());
-            if let Some(told) = line_of(&rest[..end]) {
+            if let Some((told, file)) = place(&rest[..end]) {
                 line = told.saturating_sub(1);
+                is_own = *compiled.get_or_insert(file) == file;
             }
             rest = &rest[end..];
             continue;
@@ -38,18 +43,20 @@ pub(crate) fn tokens(source: &str) -> Vec<Token<'_>> {
         }
         let length = length(rest).max(first.len_utf8());
         let (text, after) = rest.split_at(length);
-        tokens.push(Token { text, line });
+        tokens.push(Token { text, line, is_own });
         line += text.matches('\n').count() as u32;
         rest = after;
     }
     tokens
 }
 
-/// The number of `# NUMBER "FILE"`.
-fn line_of(text: &str) -> Option<u32> {
+/// The number and the file of `# NUMBER "FILE"`.
+fn place(text: &str) -> Option<(u32, &str)> {
     let after = text.strip_prefix('#')?.trim_start();
     let end = after.find(|c: char| !c.is_ascii_digit())?;
-    after[..end].parse().ok()
+    let file = after[end..].trim_start().strip_prefix('"')?;
+    let (file, _) = file.rsplit_once('"')?;
+    Some((after[..end].parse().ok()?, file))
 }
 
 /// Bytes of the first word.

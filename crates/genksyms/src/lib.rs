@@ -9,8 +9,10 @@
 mod expand;
 mod lexer;
 mod parser;
+mod types;
 
 pub use parser::{Language, parse};
+pub use types::{Changes, Reference};
 
 use std::collections::HashMap;
 
@@ -24,6 +26,9 @@ enum Space {
     /// Types by typedef, functions and variables.
     Ordinary,
 }
+
+/// A name, in its space.
+type Key<'a> = (Space, &'a str);
 
 /// What a word of a declaration is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +82,8 @@ struct Symbol<'a> {
     /// Of [`Space::Ordinary`]: a type, a constant, or neither.
     kind: Kind,
     definition: Vec<Node<'a>>,
+    /// It was declared so: the types as text say it.
+    is_extern: bool,
 }
 
 /// All declarations of a source, and what it exports.
@@ -107,7 +114,7 @@ impl<'a> Declarations<'a> {
     /// The checksums of what is exported, in the order of the source. What was not declared has none.
     pub fn checksums(&self) -> impl Iterator<Item = Result<Checksum<'a>, Undeclared<'a>>> + '_ {
         self.exports.iter().map(|name| {
-            let text = self.expanded(name).ok_or(Undeclared(name))?;
+            let text = self.expanded(name).ok_or(Undeclared(name))?.text;
             Ok(Checksum {
                 name,
                 crc: crc32fast::hash(text.as_bytes()),

@@ -13,6 +13,7 @@ pub fn parse(source: &str, language: Language) -> Declarations<'_> {
         tokens: tokens(source),
         at: 0,
         depth: 0,
+        is_extern: false,
         found: Declarations::default(),
     };
     while !parser.is_over() {
@@ -118,6 +119,8 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     language: Language,
+    /// The declaration that is read has said so.
+    is_extern: bool,
     found: Declarations<'a>,
 }
 
@@ -214,6 +217,7 @@ impl<'a> Parser<'a> {
     }
 
     fn declaration(&mut self) -> Parsed<()> {
+        self.is_extern = false;
         let specifiers = self.specifiers()?;
         if self.peek() == ";" {
             self.take();
@@ -254,7 +258,12 @@ impl<'a> Parser<'a> {
 
     /// The first declaration holds.
     fn define(&mut self, space: Space, name: &'a str, definition: Vec<Node<'a>>, kind: Kind) {
-        let symbol = Symbol { kind, definition };
+        let is_extern = self.is_extern && kind == Kind::Plain;
+        let symbol = Symbol {
+            kind,
+            definition,
+            is_extern,
+        };
         self.found.symbols.entry((space, name)).or_insert(symbol);
     }
 
@@ -266,9 +275,11 @@ impl<'a> Parser<'a> {
                     found.nodes.push(plain(self.take()));
                     found.is_typedef = true;
                 }
-                Some(Keyword::Dropped) => {
-                    self.take();
-                }
+                Some(Keyword::Dropped) => match self.take() {
+                    "extern" => self.is_extern = true,
+                    "inline" | "__inline" | "__inline__" => self.is_extern = false,
+                    _ => {}
+                },
                 Some(Keyword::Qualifier) => found.nodes.push(plain(self.take())),
                 Some(Keyword::Type) => {
                     found.nodes.push(plain(self.take()));
@@ -351,7 +362,14 @@ impl<'a> Parser<'a> {
         if let Some(found) = self.name() {
             name = Some(found);
             if place == Place::Named {
-                nodes.push(plain(found));
+                // To today's genksyms a type's name right after one is a type, not what is declared.
+                let after_type = nodes.last().is_some_and(|node| node.kind == Kind::Typedef);
+                let today = self.language == Language::Today;
+                let is_type = today && after_type && self.is_type(found);
+                nodes.push(Node {
+                    kind: if is_type { Kind::Typedef } else { Kind::Plain },
+                    text: found,
+                });
             }
         } else if self.peek() == "(" && (place == Place::Named || self.is_nested()) {
             nodes.push(plain(self.take()));
@@ -481,6 +499,7 @@ impl<'a> Parser<'a> {
 
     fn enumeration(&mut self, nodes: &mut Vec<Node<'a>>) -> Parsed<()> {
         let keyword = self.take();
+        let is_own = self.is_own();
         let name = self.name();
         let mut body = Vec::new();
         if self.peek() == "{" {
@@ -489,7 +508,7 @@ impl<'a> Parser<'a> {
                 Language::Today => self.constants(&mut body)?,
             }
         }
-        self.tagged(Kind::Enum, keyword, name, body, nodes)
+        self.tagged(Kind::Enum, is_own, keyword, name, body, nodes)
     }
 
     /// The constants of an enumeration: each stands for the expression that it is given, or for the last
@@ -532,6 +551,7 @@ impl<'a> Parser<'a> {
         let mut attributes = Vec::new();
         self.trailers(&mut attributes)?;
         // A typedef's name may be a structure's too.
+        let is_own = self.is_own();
         let name = self.name();
         let mut body = Vec::new();
         if self.peek() == "{" {
@@ -539,13 +559,21 @@ impl<'a> Parser<'a> {
             self.deeper(|parser| parser.members(&mut body))?;
             body.push(plain(self.expect("}")?));
         }
-        self.tagged(kind, keyword, name, body, nodes)
+        self.tagged(kind, is_own, keyword, name, body, nodes)
+    }
+
+    /// Whether the next word is in the file that is compiled. What is defined there nobody else can look into, and
+    /// so is nobody else's to Linux's genksyms.
+    fn is_own(&self) -> bool {
+        let token = self.tokens.get(self.at);
+        self.language == Language::Today && token.is_some_and(|token| token.is_own)
     }
 
     /// Notes what has a name, and a body; and what stands for it.
     fn tagged(
         &mut self,
         kind: Kind,
+        is_own: bool,
         keyword: &'a str,
         name: Option<&'a str>,
         body: Vec<Node<'a>>,
@@ -553,7 +581,7 @@ impl<'a> Parser<'a> {
     ) -> Parsed<()> {
         match name {
             Some(text) => {
-                if !body.is_empty() {
+                if !body.is_empty() && !is_own {
                     let mut definition = vec![plain(keyword), plain(text)];
                     definition.extend(body);
                     self.define(kind.space(), text, definition, Kind::Plain);

@@ -2,7 +2,7 @@
 
 use crate::{Error, Options};
 use modfs_object::Object;
-use modfs_symvers::{Carried, Exported, Interfaces, SECTION};
+use modfs_symvers::{Carried, Checksums, Exported, Interfaces, SECTION};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -67,9 +67,10 @@ fn exports(
     // Without any DWARF there are no checksums, and all exports are told of.
     carried.exports = modfs_symvers::read(file, names.iter().copied()).unwrap_or_default();
     let mut unversioned = Vec::new();
+    let mut sums = Checksums::new(&carried.exports);
     for export in exports.iter().filter(|export| export.crc.is_none()) {
         let name = export.name;
-        match carried.exports.checksum(name) {
+        match sums.of(name) {
             // Writing to a String cannot fail.
             Some(crc) => drop(writeln!(
                 source,

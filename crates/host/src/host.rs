@@ -18,7 +18,7 @@ use modfs_arena::Arena;
 use modfs_core::{Address, Export, Force, InitArgs, Kernel, MapArgs, Modules, Refusal, SymbolLine};
 use modfs_link::Staging;
 use modfs_module::KERNEL_SYMTYPES;
-use modfs_symvers::{BadLine, Symtypes};
+use modfs_symvers::{BadLine, Checksums, Symtypes};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
@@ -87,12 +87,6 @@ impl Shared {
         self.types.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The checksum of an export's declaration, if that is known.
-    fn checksum(&self, name: &str) -> Option<u32> {
-        let types = self.types();
-        types.iter().rev().find_map(|types| types.checksum(name))
-    }
-
     /// What stands for an address within reach of modules: itself, if it is in the arena.
     pub(crate) fn near(&self, address: Address) -> Address {
         if self.arena.contains(address) {
@@ -130,16 +124,20 @@ impl Shared {
             .iter()
             .filter(|e| !e.function)
             .map(|e| (e, self.near(e.address)));
+        let types = self.types();
+        let mut sums: Vec<Checksums<'_>> = types.iter().rev().map(Checksums::new).collect();
+        let mut sum = |name: &str| sums.iter_mut().find_map(|sums| sums.of(name));
         let table: Vec<Export> = near
             .chain(variables)
             .map(|(export, near)| Export {
                 name: export.name.as_str().into(),
                 address: export.address,
                 near,
-                crc: export.crc.or_else(|| self.checksum(&export.name)),
+                crc: export.crc.or_else(|| sum(&export.name)),
                 gpl: export.gpl,
             })
             .collect();
+        drop(types);
         self.modules().export(&table)?;
         self.stubs
             .lock()

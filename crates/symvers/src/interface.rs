@@ -1,7 +1,7 @@
 //! What there is to build against: who exports which symbol, of which checksum and types.
 
 use crate::carried::{Carried, SECTION};
-use crate::{BadLine, Symtypes, Table, Version};
+use crate::{BadLine, Checksums, Symtypes, Table, Version};
 use modfs_object::ModuleFile;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ pub struct Interfaces(Vec<Interface>);
 
 #[derive(Clone, Debug)]
 struct Interface {
-    versions: Vec<Version>,
+    /// Sorted by symbol, each with whether the types are those that its checksum is of.
+    versions: Vec<(Version, bool)>,
     types: Symtypes,
 }
 
@@ -70,30 +71,33 @@ impl Exported {
                 Err(error) => return Err(InterfaceError::Types(path.to_owned(), error)),
             },
         };
-        let mut found = Exported {
-            types,
-            ..Exported::default()
-        };
+        let (mut versions, mut unknown) = (Vec::new(), Vec::new());
+        let mut sums = Checksums::new(&types);
         for (export, symbol) in terms.iter().zip(names) {
-            match export.crc.or_else(|| found.types.checksum(&symbol)) {
-                Some(crc) => found.table.0.push(Version {
+            match export.crc.or_else(|| sums.of(&symbol)) {
+                Some(crc) => versions.push(Version {
                     crc,
                     symbol,
                     module: name.clone(),
                     gpl: export.gpl,
                 }),
-                None => found.unknown.push(symbol),
+                None => unknown.push(symbol),
             }
         }
         // The order of an object's symbols is its linker's.
-        found.table.0.sort_by(|a, b| a.symbol.cmp(&b.symbol));
-        Ok(found)
+        versions.sort_by(|a, b| a.symbol.cmp(&b.symbol));
+        Ok(Exported {
+            table: Table(versions),
+            types,
+            unknown,
+        })
     }
 
     /// What is exported under these declarations, by the one who is called `name`.
     pub fn of_types(name: &str, types: Symtypes) -> Exported {
+        let mut sums = Checksums::new(&types);
         let version = |symbol: &str| Version {
-            crc: types.checksum(symbol).unwrap_or(0),
+            crc: sums.of(symbol).unwrap_or(0),
             symbol: symbol.to_owned(),
             module: name.to_owned(),
             gpl: false,
@@ -146,8 +150,13 @@ impl Interfaces {
         // Of two lines for one symbol the first counts.
         versions.sort_by(|a, b| a.symbol.cmp(&b.symbol));
         versions.dedup_by(|later, first| later.symbol == first.symbol);
+        let mut sums = Checksums::new(&exported.types);
+        let versions = versions.into_iter().map(|version| {
+            let is_told = sums.of(&version.symbol) == Some(version.crc);
+            (version, is_told)
+        });
         self.0.push(Interface {
-            versions,
+            versions: versions.collect(),
             types: exported.types,
         });
     }
@@ -156,11 +165,9 @@ impl Interfaces {
     pub fn find(&self, symbol: &str) -> Option<(&Version, Option<&Symtypes>)> {
         self.0.iter().rev().find_map(|interface| {
             let versions = &interface.versions;
-            let at = versions.binary_search_by(|version| version.symbol.as_str().cmp(symbol));
-            let version = &versions[at.ok()?];
-            let types = Some(&interface.types);
-            let types = types.filter(|types| types.checksum(symbol) == Some(version.crc));
-            Some((version, types))
+            let at = versions.binary_search_by(|(version, _)| version.symbol.as_str().cmp(symbol));
+            let (version, is_told) = &versions[at.ok()?];
+            Some((version, is_told.then_some(&interface.types)))
         })
     }
 }

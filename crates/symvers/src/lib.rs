@@ -31,7 +31,7 @@ pub use carried::{Carried, SECTION};
 pub use describe::read;
 pub use difference::{Difference, difference};
 pub use interface::{Exported, InterfaceError, Interfaces};
-pub use symtypes::{BadLine, Symtypes};
+pub use symtypes::{BadLine, Checksums, Symtypes};
 pub use table::{Table, Version};
 
 /// Why the declarations of an object cannot be read.

@@ -1,6 +1,6 @@
 //! Declarations and types as text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Display, Write};
 
 /// Symbols and types, each with the words it is declared by.
@@ -91,49 +91,17 @@ impl Symtypes {
         self.entries.is_empty()
     }
 
-    /// Hands over the words of a symbol, with each type in the place where it is reached first; `false`: there is
-    /// no such symbol.
-    fn expand<'a>(&'a self, symbol: &'a str, mut word: impl FnMut(&'a str)) -> bool {
-        let Some(declaration) = self.get(symbol) else {
-            return false;
-        };
-        let mut known = BTreeSet::new();
-        // Not by recursion: types may be nested as deep as a file is long.
-        let mut left = vec![declaration.iter()];
-        word(symbol);
-        while let Some(words) = left.last_mut() {
-            let Some(next) = words.next() else {
-                left.pop();
-                continue;
-            };
-            match self.get(next).filter(|_| is_type(next)) {
-                Some(declared) if known.insert(next.as_str()) => left.push(declared.iter()),
-                // Its kind and its name.
-                Some(declared) => declared.iter().take(2).for_each(|next| word(next)),
-                None => word(next),
-            }
-        }
-        true
-    }
-
     /// A symbol's declaration with every type that it reaches; `None`: there is no such symbol.
     pub fn expanded(&self, symbol: &str) -> Option<String> {
         let mut text = String::new();
-        let found = self.expand(symbol, |word| {
-            text.push_str(word);
-            text.push(' ');
-        });
+        let found = Checksums::new(self).expand(symbol, |part| text.push_str(part));
         found.then_some(text)
     }
 
-    /// The checksum of a symbol: the CRC-32 of [`Symtypes::expanded`]. `None`: there is no such symbol.
+    /// The checksum of a symbol: the CRC-32 of [`Symtypes::expanded`]. `None`: there is no such symbol. Of many
+    /// [`Checksums`] are made sooner.
     pub fn checksum(&self, symbol: &str) -> Option<u32> {
-        let mut sum = crc32fast::Hasher::new();
-        let found = self.expand(symbol, |word| {
-            sum.update(word.as_bytes());
-            sum.update(b" ");
-        });
-        found.then(|| sum.finalize())
+        Checksums::new(self).of(symbol)
     }
 
     /// Some symbols, and the types that they reach.
@@ -152,6 +120,98 @@ impl Symtypes {
             found.entries.insert(name.clone(), declaration.clone());
         }
         found
+    }
+}
+
+/// What makes checksums of symbols, one after the other.
+#[derive(Debug)]
+pub struct Checksums<'a> {
+    numbers: HashMap<&'a str, usize>,
+    declarations: Vec<Declaration>,
+    /// Which symbol a type was last reached by: each is expanded once by each.
+    reached: Vec<usize>,
+    asked: usize,
+}
+
+/// A declaration, as parts of the text that a checksum is of.
+#[derive(Debug, Default)]
+struct Declaration {
+    parts: Vec<Part>,
+    /// What stands for it where it is not told again: its kind and its name.
+    short: String,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Type(usize),
+}
+
+impl<'a> Checksums<'a> {
+    /// Of the symbols of these declarations.
+    pub fn new(types: &'a Symtypes) -> Checksums<'a> {
+        let names = types.entries.keys().map(String::as_str);
+        let numbers: HashMap<&str, usize> = names.zip(0..).collect();
+        let declaration = |words: &Vec<String>| {
+            let mut made = Declaration::default();
+            for word in words.iter().take(2) {
+                made.short.push_str(word);
+                made.short.push(' ');
+            }
+            for word in words {
+                let known = numbers.get(word.as_str()).filter(|_| is_type(word));
+                match (known, made.parts.last_mut()) {
+                    (Some(number), _) => made.parts.push(Part::Type(*number)),
+                    (None, Some(Part::Text(text))) => {
+                        text.push_str(word);
+                        text.push(' ');
+                    }
+                    (None, _) => made.parts.push(Part::Text(format!("{word} "))),
+                }
+            }
+            made
+        };
+        let declarations: Vec<Declaration> = types.entries.values().map(declaration).collect();
+        Checksums {
+            reached: vec![0; declarations.len()],
+            numbers,
+            declarations,
+            asked: 0,
+        }
+    }
+
+    /// The checksum of a symbol; `None`: there is no such symbol.
+    pub fn of(&mut self, symbol: &str) -> Option<u32> {
+        let mut sum = crc32fast::Hasher::new();
+        let found = self.expand(symbol, |part| sum.update(part.as_bytes()));
+        found.then(|| sum.finalize())
+    }
+
+    /// Hands over the text of a symbol, with each type in the place where it is reached first; `false`: there is
+    /// no such symbol.
+    fn expand(&mut self, symbol: &str, mut part: impl FnMut(&str)) -> bool {
+        let Some(own) = self.numbers.get(symbol) else {
+            return false;
+        };
+        self.asked += 1;
+        part(symbol);
+        part(" ");
+        // Not by recursion: types may be nested as deep as a file is long.
+        let mut left = vec![self.declarations[*own].parts.iter()];
+        while let Some(parts) = left.last_mut() {
+            match parts.next() {
+                None => drop(left.pop()),
+                Some(Part::Text(text)) => part(text),
+                Some(Part::Type(number)) if self.reached[*number] == self.asked => {
+                    part(&self.declarations[*number].short);
+                }
+                Some(Part::Type(number)) => {
+                    self.reached[*number] = self.asked;
+                    left.push(self.declarations[*number].parts.iter());
+                }
+            }
+        }
+        true
     }
 }
 

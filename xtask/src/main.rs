@@ -12,6 +12,7 @@ mod kmod;
 mod package;
 mod qemu;
 mod signatures;
+mod symvers;
 mod tidy;
 mod tools;
 mod unmodified;
@@ -30,6 +31,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
           and check the signatures of all their modules
   genksyms
           compare the checksums of Debian's kernel headers with its own genksyms, from apt
+  symvers time the checksums of a large object
   unmodified
           run kmod and a static busybox, from apt, on a host's modules: the cases of tests/unmodified
   qemu [CASE | FOLDER]
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         "bench" => bench(),
         "kmod" => kmod::run(&root()),
         "genksyms" => genksyms::run(&root()),
+        "symvers" => symvers::run(&root()),
         "unmodified" => unmodified::run(&root()),
         "qemu" => qemu::run(&root(), argument.as_deref()),
         "package" => package::run(&root()),

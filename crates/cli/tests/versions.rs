@@ -344,3 +344,39 @@ fn what_cannot_be_done() {
     let Ran { err, .. } = kernel.sh("insmod --name area new.ko; insmod wall.ko");
     assert!(err.contains("disagrees about the version of area"), "{err}");
 }
+
+/// As modules of 2.4 had them: the checksum is part of the name.
+#[test]
+fn in_the_name() {
+    let kernel = Kernel::start(&[]);
+    let header = |declaration: &str| {
+        let script =
+            format!("echo '{declaration} EXPORT_SYMBOL(area);' | modfs genksyms -k 2.4.35");
+        kernel.sh(&script).ok()
+            + "#define __versioned_(name, crc) name ## _R ## crc\n\
+               #define __versioned(name, crc) __versioned_(name, crc)\n\
+               #define _set_ver(name) __versioned(name, __ver_ ## name)\n"
+    };
+    let write = |file: &str, text: &str| fs::write(kernel.path(file), text).expect("write");
+    write("area.ver", &header("int area(int w, int h);"));
+    write("old.ver", &header("int area(int w);"));
+    let module = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n";
+    write(
+        "area.c",
+        &format!(
+            "#include \"area.ver\"\n{module}int area(int w, int h);\nint area(int w, int h) {{ return w * h; }}\nEXPORT_SYMBOL(area);\n"
+        ),
+    );
+    let user = format!(
+        "{module}int area(int w, int h);\nint init_module(void) {{ return area(6, 7) - 42; }}\n"
+    );
+    write("user.c", &format!("#include \"area.ver\"\n{user}"));
+    write("stale.c", &format!("#include \"old.ver\"\n{user}"));
+    kernel
+        .sh("modfs build area.c && modfs build user.c && modfs build stale.c && insmod area.ko && insmod user.ko")
+        .ok();
+    let symbols = kernel.sh("modfs ksyms --tree k/modules -h").ok();
+    assert!(symbols.contains("area_Re3777184"), "{symbols}");
+    let said = kernel.sh("insmod stale.ko").fails();
+    assert!(said.contains("unresolved symbol area_R"), "{said}");
+}

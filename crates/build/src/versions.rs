@@ -8,7 +8,8 @@ use std::fmt::Write;
 
 /// The kernel that all modules are built against.
 const KERNEL: &str = "kernel";
-/// A name of an entry of `__versions` has 56 bytes, and a NUL at its end (Linux, `struct modversion_info`).
+/// A name of an entry of `__versions` has 56 bytes, and a NUL at its end (Linux, `struct modversion_info`). Longer
+/// ones are in sections of their own.
 const NAME_MAX: usize = 55;
 
 /// What a module says of its borders, as C; and the exports that have no checksum.
@@ -86,17 +87,22 @@ fn exports(
 fn imports(object: &Object<'_>, against: &Against, source: &mut String, carried: &mut Carried) {
     let all = &against.all;
     let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    let mut versions = String::new();
+    let (mut versions, mut long_names, mut long_sums) =
+        (String::new(), String::new(), String::new());
     let own = [modfs_link::GOT, "__this_module"];
     for (_, symbol) in object.imports().filter(|(_, s)| !own.contains(&s.name)) {
         let name = symbol.name;
         let Some((version, types)) = all.find(name) else {
             continue;
         };
-        if name.len() <= NAME_MAX {
-            // Writing to a String cannot fail.
-            let _ = writeln!(versions, "\t{{ {:#010x}, \"{name}\" }},", version.crc);
-        }
+        // Writing to a String cannot fail.
+        let _ = match name.len() <= NAME_MAX {
+            true => writeln!(versions, "\t{{ {:#010x}, \"{name}\" }},", version.crc),
+            false => {
+                long_names += &format!("\t\"{name}\\0\"\n");
+                writeln!(long_sums, "\t{:#010x},", version.crc)
+            }
+        };
         let reached = names.entry(&version.module).or_default();
         if types.is_some() {
             reached.push(name);
@@ -108,6 +114,14 @@ fn imports(object: &Object<'_>, against: &Against, source: &mut String, carried:
             "static const struct {{ unsigned long crc; char name[{}]; }} __modfs_versions[] __used \
              __section(\"__versions\") = {{\n{versions}}};",
             NAME_MAX + 1
+        );
+    }
+    if !long_names.is_empty() {
+        let _ = writeln!(
+            source,
+            "static const unsigned int __modfs_long_sums[] __used __section(\"__version_ext_crcs\") = {{\n\
+             {long_sums}}};\nstatic const char __modfs_long_names[] __used \
+             __section(\"__version_ext_names\") =\n{long_names};"
         );
     }
     for (module, reached) in &names {

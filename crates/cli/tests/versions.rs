@@ -380,3 +380,39 @@ fn in_the_name() {
     let said = kernel.sh("insmod stale.ko").fails();
     assert!(said.contains("unresolved symbol area_R"), "{said}");
 }
+
+/// A name that has no room in an entry of `__versions`.
+#[test]
+fn long_names() {
+    let kernel = Kernel::start(&[]);
+    let name = format!("{}_of_a_function", "long".repeat(20));
+    let write = |file: &str, text: &str| fs::write(kernel.path(file), text).expect("write");
+    let module = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n";
+    for (file, kind) in [("lib.c", "int"), ("new.c", "long")] {
+        let text = format!(
+            "{module}int {name}({kind} n);\nint {name}({kind} n) {{ return 0; }}\nEXPORT_SYMBOL({name});\n"
+        );
+        write(file, &text);
+    }
+    write(
+        "user.c",
+        &format!("{module}int {name}(int);\nint init_module(void) {{ return {name}(0); }}\n"),
+    );
+    kernel
+        .sh("modfs build lib.c && modfs build --symvers lib.ko user.c && insmod lib.ko && insmod user.ko && rmmod user lib")
+        .ok();
+    assert!(
+        kernel
+            .sh("modfs modprobe --show-modversions ./user.ko")
+            .ok()
+            .contains(&name)
+    );
+    kernel
+        .sh("modfs build -n lib -o lib.ko new.c && insmod lib.ko")
+        .ok();
+    let said = kernel.sh("insmod user.ko").fails();
+    assert!(
+        said.contains(&format!("disagrees about the version of {name}")),
+        "{said}"
+    );
+}

@@ -94,7 +94,8 @@ impl Part {
 
 /// What a module says of itself and of its exports; its own code never looks there.
 fn is_for_loader(name: &str) -> bool {
-    matches!(name, ".modinfo" | "__versions")
+    name == ".modinfo"
+        || name.starts_with("__version")
         || name.starts_with("__ksymtab")
         || name.starts_with("__kcrctab")
 }

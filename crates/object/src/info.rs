@@ -195,22 +195,22 @@ impl<'a> Object<'a> {
     }
 
     /// The checksums the object was built against: (symbol, crc) of section `__versions`, 64
-    /// bytes each, of which the first 8 are the crc (Linux `struct modversion_info`).
+    /// bytes each, of which the first 8 are the crc (Linux `struct modversion_info`); and of longer names those of
+    /// `__version_ext_crcs`, 4 bytes each, for the strings of `__version_ext_names`.
     pub fn versions(&self) -> Vec<(&'a str, u32)> {
-        let Some(section) = self.section_named("__versions") else {
-            return Vec::new();
-        };
-        section
-            .data
-            .chunks_exact(64)
-            .filter_map(|entry| {
-                let (crc, name) = entry.split_at(8);
-                let end = name.iter().position(|b| *b == 0)?;
-                let name = core::str::from_utf8(&name[..end]).ok()?;
-                let crc = u32::from_le_bytes([crc[0], crc[1], crc[2], crc[3]]);
-                Some((name, crc))
-            })
-            .collect()
+        let data = |name| self.section_named(name).map_or(&[][..], |s| s.data);
+        let crc = |bytes: &[u8]| Some(u32::from_le_bytes(*bytes.first_chunk()?));
+        let short = data("__versions").chunks_exact(64).filter_map(|entry| {
+            let (sum, name) = entry.split_at(8);
+            let end = name.iter().position(|b| *b == 0)?;
+            Some((core::str::from_utf8(&name[..end]).ok()?, crc(sum)?))
+        });
+        let names = data("__version_ext_names").split(|byte| *byte == 0);
+        let sums = data("__version_ext_crcs").chunks_exact(4);
+        let long = sums
+            .zip(names)
+            .filter_map(|(sum, name)| Some((core::str::from_utf8(name).ok()?, crc(sum)?)));
+        short.chain(long).collect()
     }
 }
 

@@ -95,8 +95,14 @@ impl<'a> Compiler<'a> {
             // What is exported is declared there; what no debugger needs is stripped in the end.
             .arg("-g")
             .args(&self.options.cflags)
-            // Flags for a whole distribution often have -flto: its objects hold no code yet.
-            .arg("-fno-lto")
+            // Flags for a whole distribution often have -flto: its objects hold no code yet. And what is declared
+            // has to be in the object, as it is.
+            .args([
+                "-fno-lto",
+                "-gz=none",
+                "-gno-split-dwarf",
+                "-fno-debug-types-section",
+            ])
             .arg("-c")
             .arg("-o")
             .arg(object)

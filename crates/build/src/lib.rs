@@ -48,9 +48,10 @@ pub struct Options {
 pub struct Built {
     /// Where it is.
     pub module: PathBuf,
-    /// The exports whose declarations no compiler has told (of assembler, or compiled with -g0): they have no
-    /// checksum.
+    /// The exports that have no checksum, since their declarations are not known, as those of assembler.
     pub unversioned: Vec<String>,
+    /// Why no declaration is known at all.
+    pub unread: Option<String>,
 }
 
 /// Why no module was made.

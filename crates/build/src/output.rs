@@ -69,6 +69,7 @@ pub(crate) fn finish(
     Ok(Built {
         module: parts.output.to_owned(),
         unversioned: versions.unversioned,
+        unread: versions.unread,
     })
 }
 

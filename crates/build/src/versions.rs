@@ -16,6 +16,8 @@ const NAME_MAX: usize = 55;
 pub(crate) struct Versions {
     pub(crate) source: String,
     pub(crate) unversioned: Vec<String>,
+    /// Why no declaration is known.
+    pub(crate) unread: Option<String>,
 }
 
 /// What there is to build against.
@@ -46,31 +48,38 @@ impl Versions {
     pub(crate) fn of(file: &[u8], object: &Object<'_>, against: &Against) -> Versions {
         let mut source = String::new();
         let mut carried = Carried::default();
-        let unversioned = exports(file, object, &mut source, &mut carried);
+        let (unversioned, unread) = exports(file, object, &mut source, &mut carried);
         imports(object, against, &mut source, &mut carried);
         section(&carried.to_string(), &mut source);
         Versions {
             source,
             unversioned,
+            unread,
         }
     }
 }
 
-/// `__crc_NAME` for each export whose declaration is known; returns the others.
+/// `__crc_NAME` for each export whose declaration is known; returns the others, and why none is known.
 fn exports(
     file: &[u8],
     object: &Object<'_>,
     source: &mut String,
     carried: &mut Carried,
-) -> Vec<String> {
+) -> (Vec<String>, Option<String>) {
     let exports = object.exports();
     let names: BTreeSet<&str> = exports.iter().map(|export| export.name).collect();
-    // Without any DWARF there are no checksums, and all exports are told of.
-    carried.exports = modfs_symvers::read(file, names.iter().copied()).unwrap_or_default();
+    let read = modfs_symvers::read(file, names.iter().copied());
+    let unread = read.as_ref().err().map(ToString::to_string);
+    carried.exports = read.unwrap_or_default();
     let mut unversioned = Vec::new();
     let mut sums = Checksums::new(&carried.exports);
     for export in exports.iter().filter(|export| export.crc.is_none()) {
         let name = export.name;
+        // In the assembler's text a name is nothing else.
+        if !is_plain(name) {
+            unversioned.push(name.to_owned());
+            continue;
+        }
         match sums.of(name) {
             // Writing to a String cannot fail.
             Some(crc) => drop(writeln!(
@@ -80,7 +89,8 @@ fn exports(
             None => unversioned.push(name.to_owned()),
         }
     }
-    unversioned
+    let unread = unread.filter(|_| !unversioned.is_empty());
+    (unversioned, unread)
 }
 
 /// `__versions`, and `depends`.
@@ -92,7 +102,7 @@ fn imports(object: &Object<'_>, against: &Against, source: &mut String, carried:
     let own = [modfs_link::GOT, "__this_module"];
     for (_, symbol) in object.imports().filter(|(_, s)| !own.contains(&s.name)) {
         let name = symbol.name;
-        let Some((version, types)) = all.find(name) else {
+        let Some((version, types)) = all.find(name).filter(|_| is_plain(name)) else {
             continue;
         };
         // Writing to a String cannot fail.
@@ -136,6 +146,12 @@ fn imports(object: &Object<'_>, against: &Against, source: &mut String, carried:
         let modules: Vec<&str> = names.into_keys().filter(|name| *name != KERNEL).collect();
         let _ = writeln!(source, "MODULE_INFO(depends, \"{}\");", modules.join(","));
     }
+}
+
+/// Whether a name is one in C and in assembler.
+fn is_plain(name: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$');
+    name.chars().all(part)
 }
 
 /// The text as a section that is not loaded.

@@ -54,10 +54,11 @@ pub(crate) fn run(args: &BuildArgs) -> Result<(), String> {
     };
     match modfs_build::build(&args.sources, &options) {
         Ok(built) => {
+            let why = built.unread.as_deref();
+            let why = why.unwrap_or("no compiler has said how it is declared");
             for symbol in &built.unversioned {
                 eprintln!(
-                    "modfs: warning: build: {symbol} has no checksum, since no compiler has said how it is \
-                     declared: who uses it is not checked"
+                    "modfs: warning: build: {symbol} has no checksum, and who uses it is not checked: {why}"
                 );
             }
             // Whoever closed our output does not want to know.

@@ -34,6 +34,13 @@ pub(crate) struct SymversArgs {
 }
 
 impl SymversArgs {
+    /// Where an object's list goes.
+    fn list(&self, object: &Path) -> PathBuf {
+        let mut here = object.file_stem().unwrap_or_default().to_owned();
+        here.push(".symvers");
+        self.output.clone().unwrap_or_else(|| here.into())
+    }
+
     fn exported(&self, path: &Path) -> Result<Exported, String> {
         let mut found = match self.symbol.is_empty() {
             true => Exported::read(path).map_err(|error| error.to_string())?,
@@ -76,7 +83,11 @@ pub(crate) fn run(args: &SymversArgs) -> Result<ExitCode, String> {
     if args.output.is_some() && args.objects.len() > 1 {
         return Err(failed("--output is of one object".into()));
     }
-    for path in &args.objects {
+    let lists: Vec<PathBuf> = args.objects.iter().map(|path| args.list(path)).collect();
+    if !args.dump {
+        distinct(&lists).map_err(failed)?;
+    }
+    for (path, list) in args.objects.iter().zip(lists) {
         let found = args.exported(path).map_err(failed)?;
         for symbol in &found.unknown {
             eprintln!(
@@ -89,13 +100,26 @@ pub(crate) fn run(args: &SymversArgs) -> Result<ExitCode, String> {
             print(found.types.to_string());
             continue;
         }
-        let mut beside = path.file_stem().unwrap_or_default().to_owned();
-        beside.push(".symvers");
-        let list = args.output.clone().unwrap_or_else(|| beside.into());
         write(&list.with_extension("symtypes"), &found.types.to_string()).map_err(failed)?;
         write(&list, &found.table.to_string()).map_err(failed)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether each list, and the types beside it, has a place of its own.
+fn distinct(lists: &[PathBuf]) -> Result<(), String> {
+    for (at, list) in lists.iter().enumerate() {
+        if list.with_extension("symtypes") == *list {
+            return Err(format!("{}: that is where the types go", list.display()));
+        }
+        if lists[..at].contains(list) {
+            return Err(format!(
+                "two objects would be written to {}: write them one after the other, with --output",
+                list.display()
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Replaces a file in one step.
@@ -126,7 +150,14 @@ fn diff(before: &Exported, after: &Exported) -> String {
         // Writing to a String cannot fail.
         let _ = match find(&after.table, symbol) {
             None => writeln!(text, "{symbol}: is gone"),
-            Some(new) if new.crc == old.crc => continue,
+            Some(new) if new.crc == old.crc && new.gpl == old.gpl => continue,
+            Some(new) if new.crc == old.crc => match new.gpl {
+                true => writeln!(
+                    text,
+                    "{symbol}: now only for modules with a GPL-compatible licence"
+                ),
+                false => writeln!(text, "{symbol}: now for modules of any licence"),
+            },
             Some(new) => writeln!(
                 text,
                 "{symbol}: {:#010x}, now {:#010x}{}",

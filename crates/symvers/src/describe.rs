@@ -4,16 +4,17 @@
 #![allow(non_upper_case_globals)]
 
 use crate::dwarf::{Sections, Slice};
-use crate::naming::{Named, Word, base, pointer, quoted, tidy, told};
+use crate::naming::{Named, Word, base, is_usual, pointer, quoted, tidy, told};
 use crate::{Error, Symtypes};
 use gimli::constants::*;
 use gimli::{AttributeValue, DebuggingInformationEntry, DwAt, DwTag, Dwarf, Unit, UnitOffset};
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 /// Deeper, in pointers to pointers and structures without names, is no program's.
 const DEEPEST: usize = 200;
 /// Names of what is around a type are no longer.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 1024;
 /// So many words of one type are no program's either.
 const MOST: usize = 1 << 20;
 
@@ -65,15 +66,16 @@ pub fn read<'n>(
         reader.define(next)?;
         next += 1;
     }
-    Ok(told(&reader.named, declared))
+    told(&reader.named, declared)
 }
 
 /// How good a declaration of a symbol is; the least is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Definition,
-    LocalDefinition,
     Declaration,
+    /// Of what may only be called the same.
+    LocalDefinition,
 }
 
 struct Reader<'u, 'a> {
@@ -84,7 +86,30 @@ struct Reader<'u, 'a> {
     places: Vec<At>,
     known: HashMap<At, usize>,
     /// What is around a type, with `::` behind it, where something is.
-    scopes: HashMap<At, String>,
+    scopes: HashMap<At, Rc<str>>,
+}
+
+/// What is around an entry: how deep it is, and the names of what is around it, each with `::`.
+struct Around {
+    depth: isize,
+    /// `None`: no names reach from there.
+    outer: Option<Rc<str>>,
+    own: String,
+    /// With its own name; made for the first that is within.
+    inner: Option<Rc<str>>,
+}
+
+impl Around {
+    fn inner(&mut self) -> Option<Rc<str>> {
+        let outer = self.outer.as_ref()?;
+        let inner = self.inner.get_or_insert_with(|| {
+            match self.own.is_empty() || outer.len() + self.own.len() > LONGEST {
+                true => Rc::clone(outer),
+                false => format!("{outer}{}::", self.own).into(),
+            }
+        });
+        Some(Rc::clone(inner))
+    }
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -94,24 +119,36 @@ impl<'a> Reader<'_, 'a> {
         mut wanted: HashMap<&'n str, Option<(Rank, At)>>,
     ) -> Result<BTreeMap<&'n str, At>, Error> {
         for unit in 0..self.units.len() {
-            // What is around an entry: how deep, and its name with `::`; `None`: no names reach from there.
-            let mut around: Vec<(isize, Option<String>)> = Vec::new();
+            let mut around: Vec<Around> = Vec::new();
+            let nothing: Rc<str> = "".into();
             let mut entries = self.units[unit].entries();
             while let Some(die) = entries.next_dfs()? {
                 let depth = die.depth();
-                around.retain(|(outer, _)| *outer < depth);
+                while around.last().is_some_and(|outer| outer.depth >= depth) {
+                    around.pop();
+                }
+                if around.len() > DEEPEST {
+                    return Err(Error::Endless("what is within others".to_owned()));
+                }
                 let at = At {
                     unit,
                     offset: die.offset(),
                 };
-                let scope = around.last().map(|(_, scope)| scope.clone());
-                let scope = scope.unwrap_or_else(|| Some(String::new()));
+                let scope = match around.last_mut() {
+                    Some(outer) => outer.inner(),
+                    None => Some(Rc::clone(&nothing)),
+                };
                 match die.tag() {
                     DW_TAG_subprogram | DW_TAG_variable => {
                         if scope.is_some() {
                             self.note(&mut wanted, at, die)?;
                         }
-                        around.push((depth, None));
+                        around.push(Around {
+                            depth,
+                            outer: None,
+                            own: String::new(),
+                            inner: None,
+                        });
                     }
                     DW_TAG_namespace
                     | DW_TAG_module
@@ -120,16 +157,16 @@ impl<'a> Reader<'_, 'a> {
                     | DW_TAG_union_type
                     | DW_TAG_enumeration_type
                     | DW_TAG_typedef => {
-                        let outer = scope.unwrap_or_default();
-                        let name = self.name(at, die)?.unwrap_or_default();
-                        let inner = match outer.len() + name.len() > LONGEST {
-                            true => outer.clone(),
-                            false => format!("{outer}{name}::"),
-                        };
-                        around.push((depth, Some(inner)));
+                        let outer = scope.unwrap_or_else(|| Rc::clone(&nothing));
                         if !outer.is_empty() {
-                            self.scopes.insert(at, outer);
+                            self.scopes.insert(at, Rc::clone(&outer));
                         }
+                        around.push(Around {
+                            depth,
+                            outer: Some(outer),
+                            own: self.name(at, die)?.unwrap_or_default(),
+                            inner: None,
+                        });
                     }
                     _ => {}
                 }
@@ -289,6 +326,7 @@ impl<'a> Reader<'_, 'a> {
             at = declared;
             before = self.completed(declared, &self.die(declared)?)?;
         }
+        self.convention(at, die, children.iter().any(is_parameter), words);
         let mut first = true;
         for child in children.iter().filter(|child| is_parameter(child)) {
             if !first {
@@ -313,6 +351,30 @@ impl<'a> Reader<'_, 'a> {
         }
         text(words, ")");
         Ok(())
+    }
+
+    /// How a function is called, where that is not as usual.
+    fn convention(&self, at: At, die: &Die<'a>, has_parameters: bool, words: &mut Vec<Word>) {
+        let usual = i128::from(DW_CC_normal.0);
+        let convention = number(die, DW_AT_calling_convention);
+        if let Some(convention) = convention.filter(|convention| *convention != usual) {
+            text(words, &format!("convention:{convention}"));
+        }
+        // Arguments of such a one are promoted (C11, 6.5.2.2).
+        let is_c = || {
+            let root = self.units[at.unit].header.root_offset();
+            let root = self.units[at.unit].entry(root).ok();
+            let language = root.and_then(|root| root.attr_value(DW_AT_language));
+            matches!(
+                language,
+                Some(AttributeValue::Language(
+                    DW_LANG_C | DW_LANG_C89 | DW_LANG_C99 | DW_LANG_C11 | DW_LANG_C17
+                ))
+            )
+        };
+        if has_parameters && !is_flag(die, DW_AT_prototyped) && is_c() {
+            text(words, "unprototyped");
+        }
     }
 
     /// A type without its qualifiers, and those.
@@ -379,12 +441,25 @@ impl<'a> Reader<'_, 'a> {
         match die.tag() {
             _ if is_pointer => {
                 let to = self.type_at(at, &die)?;
+                let name = self.name(at, &die)?.unwrap_or_default();
+                // Rust says there how a function is called.
+                let before = name.split_once("fn(").map_or("", |(before, _)| before);
+                for word in before.split_ascii_whitespace() {
+                    text(words, &tidy(word));
+                }
                 self.type_of(to, words, depth + 1)?;
+                if let Some(class) = number(&die, DW_AT_address_class).filter(|class| *class != 0) {
+                    text(words, &format!("class:{class}"));
+                }
+                if let Some(value) = die.attr_value(DW_AT_containing_type) {
+                    let of = self.target(at.unit, value)?;
+                    self.type_of(of, words, depth + 1)?;
+                }
                 let kind = match die.tag() {
                     DW_TAG_reference_type => "&",
                     DW_TAG_rvalue_reference_type => "&&",
                     DW_TAG_ptr_to_member_type => "::*",
-                    _ => pointer(self.name(at, &die)?.as_deref()),
+                    _ => pointer(&name),
                 };
                 text(words, kind);
                 qualifiers.iter().for_each(|word| text(words, word));
@@ -402,13 +477,21 @@ impl<'a> Reader<'_, 'a> {
                         words.push(Word::Text(bound(&child)));
                     }
                 }
+                aligned(&die, words);
             }
             DW_TAG_base_type | DW_TAG_unspecified_type => {
-                let name = self.name(at, &die)?.unwrap_or_default();
-                let mut name = base(&name);
-                if name.ends_with("long double") {
-                    let size = number(&die, DW_AT_byte_size).unwrap_or(0);
-                    name = format!("{name}:{size}");
+                let name = base(&self.name(at, &die)?.unwrap_or_default());
+                let value = |attribute| number(&die, attribute).unwrap_or(0);
+                let (size, encoding) = (value(DW_AT_byte_size), value(DW_AT_encoding));
+                let odd = [DW_AT_bit_size, DW_AT_data_bit_offset, DW_AT_endianity].map(value);
+                let mut name = name;
+                if die.tag() == DW_TAG_base_type
+                    && (odd != [0; 3] || !is_usual(&name, size, encoding))
+                {
+                    name = format!("{name}:{size}.{encoding}");
+                    for part in odd.iter().filter(|_| odd != [0; 3]) {
+                        name += &format!(".{part}");
+                    }
                 }
                 // Each by itself: a blank is what is between words.
                 let parts = name.split(' ').filter(|word| !word.is_empty());
@@ -490,7 +573,17 @@ impl<'a> Reader<'_, 'a> {
         }
         if kind == "typedef" {
             let of = self.type_at(at, die)?;
-            return self.type_of(of, words, depth + 1);
+            self.type_of(of, words, depth + 1)?;
+            aligned(die, words);
+            return Ok(());
+        }
+        if is_flag(die, DW_AT_enum_class) {
+            text(words, "class");
+        }
+        if die.attr_value(DW_AT_type).is_some() {
+            let of = self.type_at(at, die)?;
+            text(words, ":");
+            self.type_of(of, words, depth + 1)?;
         }
         if is_flag(die, DW_AT_declaration) {
             ["{", "?", "}"].iter().for_each(|word| text(words, word));
@@ -505,12 +598,11 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         text(words, "}");
-        for (attribute, what) in [(DW_AT_byte_size, "size"), (DW_AT_alignment, "align")] {
-            if let Some(value) = number(die, attribute) {
-                text(words, what);
-                text(words, &value.to_string());
-            }
+        if let Some(size) = number(die, DW_AT_byte_size) {
+            text(words, "size");
+            text(words, &size.to_string());
         }
+        aligned(die, words);
         Ok(())
     }
 
@@ -525,8 +617,7 @@ impl<'a> Reader<'_, 'a> {
             };
             text(words, &quoted(&self.name(own, &child)?.unwrap_or_default()));
             text(words, "=");
-            let value = number(&child, DW_AT_const_value);
-            text(words, &value.unwrap_or_default().to_string());
+            text(words, &value(&child, DW_AT_const_value).unwrap_or_default());
             text(words, ",");
         }
         Ok(())
@@ -547,7 +638,17 @@ impl<'a> Reader<'_, 'a> {
         match die.tag() {
             // One of a class is a variable.
             DW_TAG_member if is_flag(die, DW_AT_external) => {}
+            // Where it is in a table, and so which one is called.
+            DW_TAG_subprogram if number(die, DW_AT_virtuality).is_some_and(|kind| kind != 0) => {
+                text(words, "virtual");
+                text(words, &quoted(&self.name(at, die)?.unwrap_or_default()));
+                self.function(at, die, words, depth + 1)?;
+                text(words, ";");
+            }
             DW_TAG_member | DW_TAG_inheritance => {
+                if number(die, DW_AT_virtuality).is_some_and(|kind| kind != 0) {
+                    text(words, "virtual");
+                }
                 self.member(at, die, words, depth)?;
                 text(words, ";");
             }
@@ -564,10 +665,11 @@ impl<'a> Reader<'_, 'a> {
                     if variant.tag() != DW_TAG_variant {
                         continue;
                     }
-                    match number(&variant, DW_AT_discr_value) {
+                    let several = || value(&variant, DW_AT_discr_list);
+                    match value(&variant, DW_AT_discr_value).or_else(several) {
                         Some(value) => {
                             text(words, "case");
-                            text(words, &value.to_string());
+                            text(words, &value);
                         }
                         None => text(words, "default"),
                     }
@@ -615,12 +717,15 @@ impl<'a> Reader<'_, 'a> {
         if let Some(name) = self.name(at, die)? {
             text(words, &quoted(&name));
         }
-        let place = self.place(die, of)?;
+        let mut place = self.place(die, of)?;
+        if let Some(align) = number(die, DW_AT_alignment) {
+            place += &format!("/{align}");
+        }
         text(words, &place);
         Ok(())
     }
 
-    /// Where a member is: `@BYTE`, or of a bit-field `@BYTE.BIT:BITS`.
+    /// Where a member is: `@BYTE`, or of a bit-field `@BYTE.BIT:BITS`; behind it `/ALIGN` if it asks for that.
     fn place(&self, die: &Die<'a>, of: Option<At>) -> Result<String, Error> {
         let byte = number(die, DW_AT_data_member_location);
         let Some(bits) = number(die, DW_AT_bit_size) else {
@@ -656,6 +761,14 @@ impl<'a> Reader<'_, 'a> {
 
 fn text(words: &mut Vec<Word>, word: &str) {
     words.push(Word::Text(word.to_owned()));
+}
+
+/// What a type or member asks for by itself.
+fn aligned(die: &Die<'_>, words: &mut Vec<Word>) {
+    if let Some(align) = number(die, DW_AT_alignment) {
+        text(words, "align");
+        text(words, &align.to_string());
+    }
 }
 
 /// A type that C, C++ and Rust do not have.
@@ -694,8 +807,24 @@ fn number(die: &Die<'_>, attribute: DwAt) -> Option<i128> {
         AttributeValue::Data8(value) => Some(value.into()),
         AttributeValue::Udata(value) => Some(value.into()),
         AttributeValue::Sdata(value) => Some(value.into()),
+        AttributeValue::Data16(value) => i128::try_from(value).ok(),
         _ => die.attr(attribute)?.udata_value().map(i128::from),
     }
+}
+
+/// A value as text; of what is no number its bytes.
+fn value(die: &Die<'_>, attribute: DwAt) -> Option<String> {
+    let raw = die.attr(attribute)?.raw_value();
+    Some(match (number(die, attribute), raw) {
+        (Some(number), _) => number.to_string(),
+        (None, AttributeValue::Data16(number)) => number.to_string(),
+        (None, AttributeValue::Block(bytes)) => {
+            let bytes = bytes.slice().iter().take(LONGEST);
+            let digits: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+            format!("0x{digits}")
+        }
+        (None, _) => "?".to_owned(),
+    })
 }
 
 /// `[N]`, or `[]` where nobody says how many.

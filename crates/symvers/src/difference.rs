@@ -35,7 +35,10 @@ fn essence(words: &[String]) -> impl Iterator<Item = &str> {
     let words = words[..behind.unwrap_or(words.len())].iter();
     words.map(|word| match word.strip_prefix('@') {
         // Of a bit-field its bits count.
-        Some(place) => place.split_once(':').map_or("", |(_, bits)| bits),
+        Some(place) => {
+            let (place, _) = place.split_once('/').unwrap_or((place, ""));
+            place.split_once(':').map_or("", |(_, bits)| bits)
+        }
         None => word,
     })
 }
@@ -103,6 +106,8 @@ struct Part {
     what: String,
     /// Where it is, in words; empty of a constant.
     place: String,
+    /// What it asks for by itself.
+    align: String,
 }
 
 /// A structure, union or enumeration, taken apart.
@@ -152,6 +157,7 @@ fn constant(words: &[String]) -> Option<Part> {
         name: shown(name),
         what: value.clone(),
         place: String::new(),
+        align: String::new(),
     })
 }
 
@@ -165,12 +171,14 @@ fn member(words: &[String]) -> Part {
             name: VARIANTS.to_owned(),
             what: phrase(&words[1..]),
             place: String::new(),
+            align: String::new(),
         };
     }
     let (place, words) = match words.split_last() {
         Some((last, words)) if last.starts_with('@') => (last.as_str(), words),
         _ => ("", words),
     };
+    let (place, align) = place.split_once('/').unwrap_or((place, ""));
     let is_name = |word: &&String| {
         let first = word.chars().next().unwrap_or(' ');
         first.is_alphabetic() || matches!(first, '_' | '\'' | '$')
@@ -189,7 +197,12 @@ fn member(words: &[String]) -> Part {
         None if place.is_empty() => String::new(),
         None => format!("byte {}", &place[1..]),
     };
-    Part { name, what, place }
+    Part {
+        name,
+        what,
+        place,
+        align: align.to_owned(),
+    }
 }
 
 fn how(was: &[String], is: &[String]) -> String {
@@ -243,7 +256,16 @@ fn changed(what: &str, old: &Part, new: &Part) -> String {
     if old.place.is_empty() {
         return format!("{what} `{name}` was {}, is {}", old.what, new.what);
     }
+    let told = |align: &str| match align {
+        "" => "as its type is".to_owned(),
+        align => format!("to {align}"),
+    };
     match (old.what == new.what, old.place == new.place) {
+        (true, true) => format!(
+            "{what} `{name}` was aligned {}, is aligned {}",
+            told(&old.align),
+            told(&new.align)
+        ),
         (true, _) => format!("{what} `{name}` was at {}, is at {}", old.place, new.place),
         (_, true) => format!("{what} `{name}` was `{}`, is `{}`", old.what, new.what),
         _ => format!(

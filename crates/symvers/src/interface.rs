@@ -23,6 +23,9 @@ pub enum InterfaceError {
     /// It cannot be read.
     #[error("{}: {}", .0.display(), .1)]
     File(PathBuf, #[source] io::Error),
+    /// It is packed.
+    #[error("{}: it is packed: unpack it first (gzip -d, xz -d, zstd -d)", .0.display())]
+    Packed(PathBuf),
     /// It is no module file.
     #[error("{}: {}", .0.display(), .1)]
     Module(PathBuf, #[source] modfs_object::Error),
@@ -121,6 +124,11 @@ impl Exported {
         let bytes = file(path)?;
         if bytes.starts_with(b"\x7fELF") {
             return Exported::of_module(&bytes, path);
+        }
+        // gzip, xz, zstd.
+        let packed: [&[u8]; 3] = [b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"];
+        if packed.iter().any(|magic| bytes.starts_with(magic)) {
+            return Err(InterfaceError::Packed(path.to_owned()));
         }
         let lines = |path: &Path, bad| InterfaceError::Line(path.to_owned(), bad);
         let table = Table::parse(&String::from_utf8_lossy(&bytes));

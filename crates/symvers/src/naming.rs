@@ -1,6 +1,6 @@
 //! Words of declarations, and names for the types in them.
 
-use crate::Symtypes;
+use crate::{Error, Symtypes};
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::hash::{Hash, Hasher};
@@ -22,8 +22,11 @@ pub(crate) struct Named {
 
 /// The text of all that was found. Types of one name that are the same are one; of others each has a number
 /// behind its name.
-pub(crate) fn told(named: &[Named], declared: Vec<(&str, Vec<Word>)>) -> Symtypes {
-    let classes = classes(named);
+///
+/// # Errors
+/// [`Error::Endless`]: types of one name are told apart too deep only.
+pub(crate) fn told(named: &[Named], declared: Vec<(&str, Vec<Word>)>) -> Result<Symtypes, Error> {
+    let classes = classes(named)?;
     let mut keys: HashMap<u64, String> = HashMap::new();
     let mut many: HashMap<&str, usize> = HashMap::new();
     for (number, class) in classes.iter().enumerate() {
@@ -52,12 +55,12 @@ pub(crate) fn told(named: &[Named], declared: Vec<(&str, Vec<Word>)>) -> Symtype
     for (name, words) in declared {
         types.insert(quoted(name), line(&words));
     }
-    types
+    Ok(types)
 }
 
 /// Tells types apart by what they are, as deep as they go: each round looks a level deeper, until no more are
 /// told apart.
-fn classes(named: &[Named]) -> Vec<u64> {
+fn classes(named: &[Named]) -> Result<Vec<u64>, Error> {
     let hash = |value: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
         value(&mut hasher);
@@ -74,7 +77,7 @@ fn classes(named: &[Named]) -> Vec<u64> {
         sorted.len()
     };
     let mut before = count(&classes);
-    loop {
+    for _ in 0..ROUNDS {
         let next: Vec<u64> = named
             .iter()
             .map(|named| {
@@ -92,25 +95,61 @@ fn classes(named: &[Named]) -> Vec<u64> {
         let now = count(&next);
         classes = next;
         if now == before {
-            return classes;
+            return Ok(classes);
         }
         before = now;
     }
+    let first = named.first().map_or("", |named| &named.key);
+    Err(Error::Endless(first.to_owned()))
+}
+
+/// Types of one name of which only what is deeper differs are in no program.
+const ROUNDS: usize = 64;
+
+/// Whether a base type is what is called so: its bytes, and how they are read (`DW_ATE_…`).
+pub(crate) fn is_usual(name: &str, size: i128, encoding: i128) -> bool {
+    const ADDRESS: i128 = 1;
+    const BOOLEAN: i128 = 2;
+    const FLOAT: i128 = 4;
+    const SIGNED: i128 = 5;
+    const SIGNED_CHAR: i128 = 6;
+    const UNSIGNED: i128 = 7;
+    const UNSIGNED_CHAR: i128 = 8;
+    const UTF: i128 = 0x10;
+    let known: &[(i128, i128)] = match name {
+        // Of Rust, too.
+        "char" => &[(1, SIGNED_CHAR), (4, UTF)],
+        "signed char" => &[(1, SIGNED_CHAR)],
+        "unsigned char" => &[(1, UNSIGNED_CHAR)],
+        "short" | "i16" => &[(2, SIGNED)],
+        "unsigned short" | "u16" => &[(2, UNSIGNED)],
+        "int" | "i32" => &[(4, SIGNED)],
+        "unsigned int" | "u32" => &[(4, UNSIGNED)],
+        "long" | "long long" | "i64" | "isize" => &[(8, SIGNED)],
+        "unsigned long" | "unsigned long long" | "u64" | "usize" => &[(8, UNSIGNED)],
+        "__int128" | "i128" => &[(16, SIGNED)],
+        "unsigned __int128" | "u128" => &[(16, UNSIGNED)],
+        "i8" => &[(1, SIGNED), (1, SIGNED_CHAR)],
+        "u8" => &[(1, UNSIGNED), (1, UNSIGNED_CHAR)],
+        "_Bool" | "bool" => &[(1, BOOLEAN)],
+        "float" | "f32" => &[(4, FLOAT)],
+        "double" | "f64" => &[(8, FLOAT)],
+        "()" | "!" => &[(0, UNSIGNED), (0, ADDRESS)],
+        _ => &[],
+    };
+    known.contains(&(size, encoding))
 }
 
 /// What kind of pointer it is: Rust says so in its name.
-pub(crate) fn pointer(name: Option<&str>) -> &'static str {
+pub(crate) fn pointer(name: &str) -> &'static str {
     let kinds = [
         ("&mut ", "&mut"),
         ("&", "&"),
         ("*const ", "*const"),
         ("*mut ", "*mut"),
     ];
-    let kind = |name: &str| {
-        let found = kinds.iter().find(|(prefix, _)| name.starts_with(prefix));
-        found.map(|(_, kind)| *kind)
-    };
-    name.and_then(kind).unwrap_or("*")
+    let found = kinds.iter().find(|(prefix, _)| name.starts_with(prefix));
+    found.map_or("*", |(_, kind)| *kind)
 }
 
 /// The name of a base type: `long int` and `int long` are `long`.

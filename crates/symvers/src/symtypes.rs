@@ -130,6 +130,10 @@ pub struct Checksums<'a> {
     declarations: Vec<Declaration>,
     /// Which symbol a type was last reached by: each is expanded once by each.
     reached: Vec<usize>,
+    /// Which of one kind and name it was then.
+    order: Vec<usize>,
+    /// Those of which there are several, and how many have been reached.
+    several: HashMap<String, usize>,
     asked: usize,
 }
 
@@ -172,8 +176,15 @@ impl<'a> Checksums<'a> {
             made
         };
         let declarations: Vec<Declaration> = types.entries.values().map(declaration).collect();
+        let mut several: HashMap<String, usize> = HashMap::new();
+        for declaration in &declarations {
+            *several.entry(declaration.short.clone()).or_default() += 1;
+        }
+        several.retain(|_, count| *count > 1);
         Checksums {
             reached: vec![0; declarations.len()],
+            order: vec![0; declarations.len()],
+            several,
             numbers,
             declarations,
             asked: 0,
@@ -194,6 +205,7 @@ impl<'a> Checksums<'a> {
             return false;
         };
         self.asked += 1;
+        self.several.values_mut().for_each(|count| *count = 0);
         part(symbol);
         part(" ");
         // Not by recursion: types may be nested as deep as a file is long.
@@ -204,9 +216,17 @@ impl<'a> Checksums<'a> {
                 Some(Part::Text(text)) => part(text),
                 Some(Part::Type(number)) if self.reached[*number] == self.asked => {
                     part(&self.declarations[*number].short);
+                    if self.order[*number] > 1 {
+                        part(&format!("~{} ", self.order[*number]));
+                    }
                 }
                 Some(Part::Type(number)) => {
                     self.reached[*number] = self.asked;
+                    let several = self.several.get_mut(&self.declarations[*number].short);
+                    self.order[*number] = several.map_or(1, |count| {
+                        *count += 1;
+                        *count
+                    });
                     left.push(self.declarations[*number].parts.iter());
                 }
             }

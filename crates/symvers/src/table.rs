@@ -10,7 +10,7 @@ pub struct Version {
     pub crc: u32,
     /// The symbol.
     pub symbol: String,
-    /// Who exports it: a module's name or path, or the kernel's.
+    /// Who exports it: a module's name, or `kernel`.
     pub module: String,
     /// Only for modules whose licence is compatible with the GPL.
     pub gpl: bool,
@@ -41,14 +41,26 @@ impl Table {
             let symbol = symbol.ok_or(bad("no symbol behind the checksum and a tab"))?;
             let module = fields.next().filter(|field| !field.is_empty());
             let module = module.ok_or(bad("no module behind the symbol and a tab"))?;
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.$/".contains(c);
+            if !symbol.chars().all(is_plain) || !module.chars().all(is_plain) {
+                return Err(bad("a symbol or module of which a character is in no name"));
+            }
             versions.push(Version {
                 crc,
                 symbol: symbol.to_owned(),
-                module: module.to_owned(),
+                module: name_of(module),
                 gpl: fields.next().is_some_and(|terms| terms.ends_with("_GPL")),
             });
         }
         Ok(Table(versions))
+    }
+}
+
+/// The name of who exports: Linux's lists have a module's path, and call the kernel vmlinux.
+fn name_of(module: &str) -> String {
+    match module.rsplit('/').next().unwrap_or(module) {
+        "vmlinux" => "kernel".to_owned(),
+        name => name.replace('-', "_"),
     }
 }
 

@@ -38,6 +38,7 @@ fn lines_that_are_none() {
         ("0x1\tf\tm\tEXPORT_SYMBOL\n\nf\n", 3, "no checksum"),
         ("0x123456789\tf\tm\n", 1, "no checksum"),
         ("0x1\tf\t\n", 1, "no module"),
+        ("0x1\tf\tm\"); int evil; (\"\n", 1, "in no name"),
     ] {
         let error = Table::parse(text).unwrap_err();
         assert_eq!(error.line, line);
@@ -48,11 +49,16 @@ fn lines_that_are_none() {
 #[test]
 fn a_list_as_linux_has_it() {
     let text = "0x0000002a\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n\
-                0xfeedbeef\tlib_add\tdrivers/lib\tEXPORT_SYMBOL_GPL\t\n";
+                0xfeedbeef\tlib_add\tdrivers/a-lib\tEXPORT_SYMBOL_GPL\t\n";
     let table = Table::parse(text).unwrap();
-    assert_eq!(table.0[1].module, "drivers/lib");
+    assert_eq!(table.0[0].module, "kernel");
     assert_eq!((table.0[0].gpl, table.0[1].gpl), (false, true));
-    assert_eq!(table.to_string(), text);
+    assert_eq!(
+        table.to_string(),
+        text.replace("vmlinux", "kernel")
+            .replace("drivers/a-lib", "a_lib")
+    );
+    assert_eq!(Table::parse(&table.to_string()), Ok(table));
     let spaced = "0x1\tf\tm\tEXPORT_SYMBOL_GPL\tNAMESPACE\n";
     assert!(Table::parse(spaced).unwrap().0[0].gpl);
 }
@@ -71,6 +77,18 @@ fn types_without_an_end() {
     assert_eq!(told, "struct 50000: member `b` is now called `c`");
     assert_eq!(difference(&before, &before, "f"), None);
     assert_eq!(difference(&before, &Symtypes::default(), "f"), None);
+}
+
+/// Of several types of one name each is told apart from the others also where it comes again.
+#[test]
+fn types_of_one_name() {
+    let types = "s#b struct b { int x @0 ; } size 4\ns#b~2 struct b { long x @0 ; } size 8\n";
+    let sum = |words: &str| {
+        let types = Symtypes::parse(&format!("{types}f void ( {words} )\n")).unwrap();
+        types.checksum("f").unwrap()
+    };
+    assert_ne!(sum("s#b , s#b~2 , s#b"), sum("s#b , s#b~2 , s#b~2"));
+    assert_eq!(sum("s#b , s#b"), sum("s#b , s#b"));
 }
 
 #[test]

@@ -194,6 +194,26 @@ fn of_c_another() {
             "struct s: was only declared, is defined",
         ),
         (
+            "struct s { int a __attribute__((aligned(16))); int b; }; void f(struct s *s) {}",
+            "struct s { int a; int b __attribute__((aligned(16))); }; void f(struct s *s) {}",
+            "struct s: member `a` was aligned to 16, is aligned as its type is",
+        ),
+        (
+            "typedef int t; void f(t *t) {}",
+            "typedef int t __attribute__((aligned(64))); void f(t *t) {}",
+            "t: was `typedef t int`, is `typedef t int align 64`",
+        ),
+        (
+            "int f(float a) { return a; }",
+            "int f(a) float a; { return a; }",
+            "f: was `int (float)`, is `int (unprototyped float)`",
+        ),
+        (
+            "void f(char *c) {}",
+            "void f(unsigned char *c) {}",
+            "f: was `void (char *)`, is `void (unsigned char *)`",
+        ),
+        (
             "typedef int t; void f(t *t) {}",
             "typedef long t; void f(t *t) {}",
             "t: was `typedef t int`, is `typedef t long`",
@@ -286,6 +306,11 @@ fn of_rust_another() {
             "f: was `bool (struct x::Shape &mut, u8 *const)`, is `bool (struct x::Shape &mut, u8 *mut)`",
         ),
         (
+            "_more: *const u8",
+            "_more: extern \"C\" fn(u8)",
+            "f: was `bool (struct x::Shape &mut, u8 *const)`, is `bool (struct x::Shape &mut, extern \"C\" void (u8) *)`",
+        ),
+        (
             "-> bool {",
             "-> u8 { let _ = || {}; u8::from(",
             "f: was `bool (struct x::Shape &mut, u8 *const)`, is `u8 (struct x::Shape &mut, u8 *const)`",
@@ -304,6 +329,66 @@ fn of_rust_another() {
         .expect("a difference")
         .to_string();
     assert!(told.starts_with("struct x::Shape: "), "{told}");
+}
+
+/// What other compilers and languages can say.
+#[test]
+fn of_others() {
+    for (file, compiler, before, after) in [
+        // clang: enumerations of other types, calling conventions, alignment of members.
+        (
+            "x.c",
+            "clang",
+            "enum e : unsigned char { A = 1 }; void f(enum e *e) {}",
+            "enum e : signed char { A = 1 }; void f(enum e *e) {}",
+        ),
+        (
+            "x.c",
+            "clang",
+            "void f(void (*g)(int)) {}",
+            "void f(void (*g)(int) __attribute__((ms_abi))) {}",
+        ),
+        (
+            "x.c",
+            "clang",
+            "struct s { int a __attribute__((aligned(16))); int b[3]; }; void f(struct s *s) {}",
+            "struct s { int a, b[3]; }; void f(struct s *s) {}",
+        ),
+        (
+            "x.cc",
+            "g++",
+            "struct s { virtual int a() { return 1; } virtual int b() { return 2; } int c; }; s v; extern \"C\" void f(s *s) { s->a(); }",
+            "struct s { virtual int b() { return 2; } virtual int a() { return 1; } int c; }; s v; extern \"C\" void f(s *s) { s->a(); }",
+        ),
+        (
+            "x.cc",
+            "g++",
+            "struct a { int x; }; struct s : a { int y; }; extern \"C\" int f(s *s) { return s->y; }",
+            "struct a { int x; }; struct s : virtual a { int y; }; extern \"C\" int f(s *s) { return s->y; }",
+        ),
+        (
+            "x.cc",
+            "g++",
+            "struct a {}; struct b {}; extern \"C\" void f(int a::*m) {}",
+            "struct a {}; struct b {}; extern \"C\" void f(int b::*m) {}",
+        ),
+    ] {
+        let flags = ["-g", "-c", "-O1"];
+        let (before, after) = (
+            object(file, before, compiler, &flags),
+            object(file, after, compiler, &flags),
+        );
+        assert_ne!(before.checksum("f"), after.checksum("f"), "{before}");
+    }
+    let signed = |flag| object("x.c", "void f(char *c) {}", "gcc", &["-g", "-c", flag]);
+    assert_ne!(
+        signed("-fsigned-char").checksum("f"),
+        signed("-funsigned-char").checksum("f")
+    );
+    let tag = "#[repr(u8)] #[derive(PartialEq)] pub enum E { A = 1, B = 2 }\n\
+               #[unsafe(no_mangle)] pub extern \"C\" fn f(e: &E) -> bool { *e == E::A }\n";
+    let (before, after) = (rust(tag, ""), rust(&tag.replace("u8", "i8"), ""));
+    assert_ne!(before.checksum("f"), after.checksum("f"), "{before}");
 }
 
 /// The same source, in another folder.

@@ -10,6 +10,7 @@ use modfs_core::KERNEL;
 use modfs_module::{KERNEL_SYMTYPES, VERMAGIC};
 use modfs_object::{ModuleFile, Unpacker};
 use modfs_symvers::{Carried, Exported, Interfaces, SECTION, Symtypes};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub(crate) struct ExplainArgs {
 /// Who exports what, by all that can be asked.
 struct There {
     files: Interfaces,
+    /// What a tree's modules and its kernel export with a checksum, and who does.
+    running: HashMap<String, (u32, String)>,
     tree: Option<Tree>,
 }
 
@@ -62,13 +65,25 @@ impl There {
             Some(_) => Some(args.tree.open()?),
             None => None,
         };
-        Ok(There { files, tree })
+        let running = tree.as_ref().map(in_tree).unwrap_or_default();
+        Ok(There {
+            files,
+            running,
+            tree,
+        })
+    }
+
+    /// The version of the kernel that it is for.
+    fn vermagic(&self) -> String {
+        let tree = self.tree.as_ref();
+        let version = tree.and_then(|tree| tree.read(KERNEL, "version").ok());
+        version.unwrap_or_else(|| VERMAGIC.to_owned())
     }
 
     /// A symbol's checksum, who exports it, and its types.
     fn exporter(&self, symbol: &str) -> Option<(u32, String, Option<&Symtypes>)> {
         let in_file = self.files.find(symbol);
-        if let Some((crc, owner)) = self.tree.as_ref().and_then(|tree| in_tree(tree, symbol)) {
+        if let Some((crc, owner)) = self.running.get(symbol).cloned() {
             let types = in_file.and_then(|(_, types)| types);
             let types = types.filter(|types| types.checksum(symbol) == Some(crc));
             return Some((crc, owner, types));
@@ -78,21 +93,21 @@ impl There {
     }
 }
 
-/// A symbol that something in a tree exports with a checksum.
-fn in_tree(tree: &Tree, symbol: &str) -> Option<(u32, String)> {
+/// What something in a tree exports with a checksum.
+fn in_tree(tree: &Tree) -> HashMap<String, (u32, String)> {
     let modules = tree.modules().unwrap_or_default();
-    modules
-        .into_iter()
-        .chain([KERNEL.to_owned()])
-        .find_map(|owner| {
-            let lines = tree.lines(&owner, "symbols");
-            lines.iter().find_map(|line| {
-                let mut words = line.split_ascii_whitespace().skip(1);
-                let crc = words.next()?.strip_prefix("0x")?;
-                let crc = u32::from_str_radix(crc, 16).ok()?;
-                (words.next()? == symbol).then(|| (crc, owner.clone()))
-            })
-        })
+    let mut found = HashMap::new();
+    for owner in modules.into_iter().chain([KERNEL.to_owned()]) {
+        for line in tree.lines(&owner, "symbols") {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let crc = words.next().and_then(|word| word.strip_prefix("0x"));
+            let crc = crc.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+            if let (Some(crc), Some(symbol)) = (crc, words.next()) {
+                found.insert(symbol.to_owned(), (crc, owner.clone()));
+            }
+        }
+    }
+    found
 }
 
 /// Says of each symbol that a module imports whether it is as it was when the module was built.
@@ -110,12 +125,14 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode, String> {
     let vermagic = module.modinfo().find(|(tag, _)| *tag == b"vermagic");
     let vermagic = vermagic.map(|(_, value)| String::from_utf8_lossy(value));
     // Writing to a String cannot fail.
+    let kernel = there.vermagic();
     let _ = match &vermagic {
-        Some(found) if found == VERMAGIC => writeln!(text, "version \"{found}\": the same"),
-        Some(found) => writeln!(text, "version \"{found}\": modfs's own is \"{VERMAGIC}\""),
+        Some(found) if *found == kernel => writeln!(text, "version \"{found}\": the same"),
+        Some(found) => writeln!(text, "version \"{found}\": the kernel's is \"{kernel}\""),
         None => writeln!(text, "version: the module has none"),
     };
-    let (mut differing, mut anew) = (false, Vec::new());
+    let of_another = vermagic.is_some_and(|found| found != kernel);
+    let (mut differing, mut anew) = (of_another, Vec::new());
     for import in module.imports() {
         let name = String::from_utf8_lossy(import.name);
         let exporter = there.exporter(&name);
@@ -124,10 +141,13 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode, String> {
             (None, Some((crc, owner, _))) => {
                 writeln!(text, "{name}: not checked; {owner} exports {crc:#010x}")
             }
-            (Some(built), None) => writeln!(
-                text,
-                "{name}: built against {built:#010x}; nothing at hand exports it"
-            ),
+            (Some(built), None) => {
+                differing = true;
+                writeln!(
+                    text,
+                    "{name}: built against {built:#010x}; nothing at hand exports it"
+                )
+            }
             (Some(built), Some((crc, owner, _))) if built == crc => {
                 writeln!(text, "{name}: {crc:#010x} of {owner}, the same")
             }

@@ -305,6 +305,22 @@ fn what_cannot_be_done() {
             "--output is of one object",
         ),
         ("modfs symvers --diff area.ko", "--diff is of two objects"),
+        (
+            "modfs symvers -o x.symtypes area.ko",
+            "x.symtypes: that is where the types go",
+        ),
+        (
+            "mkdir -p d; cp area.ko d; modfs symvers area.ko d/area.ko",
+            "two objects would be written to area.symvers",
+        ),
+        (
+            "gzip -k area.ko; modfs symvers area.ko.gz",
+            "area.ko.gz: it is packed: unpack it first",
+        ),
+        (
+            "modfs build --symvers area.ko.gz wall.c",
+            "area.ko.gz: it is packed: unpack it first",
+        ),
         ("modfs symvers -o no/such/x area.ko", "no/such/x"),
         ("modfs symvers --symbol main /bin/sh", "/bin/sh: "),
         (
@@ -415,4 +431,30 @@ fn long_names() {
         said.contains(&format!("disagrees about the version of {name}")),
         "{said}"
     );
+}
+
+/// Many symbols of one name, and a text of types that is all one line: refused soon, and in few words.
+#[test]
+fn much_to_explain() {
+    let kernel = Kernel::start(&[]);
+    let write = |file: &str, text: &str| fs::write(kernel.path(file), text).expect("write");
+    write("lib.c", AREA);
+    let long = "x ".repeat(500_000);
+    write("types", &format!("[area]\narea {long}\n"));
+    write(
+        "user.c",
+        "#include <linux/module.h>\nint area(int);\nint init_module(void) { return area(0); }\n\
+         static const struct { unsigned long crc; char name[56]; } versions[] __used \
+         __section(\"__versions\") = { { 1, \"area\" } };\n\
+         __asm__(\".pushsection .symtypes,\\\"\\\",@progbits\\n.incbin \\\"types\\\"\\n.popsection\");\n",
+    );
+    kernel
+        .sh(
+            "modfs build -n area -o area.ko lib.c && insmod area.ko && modfs headers h && \
+             cc -c -ffreestanding -fPIC -I h -DMODULE -o user.ko user.c",
+        )
+        .ok();
+    let said = kernel.sh("insmod user.ko").fails();
+    assert!(said.contains("built against 0x00000001"), "{said}");
+    assert!(said.len() < 2000, "{} bytes", said.len());
 }

@@ -3,8 +3,8 @@
 use crate::functions::Functions;
 use crate::host::Shared;
 use crate::linked::Head;
-use crate::log::Level;
-use crate::{RUSTC, VERMAGIC, cstruct, versions};
+use crate::versions::{self, Differing};
+use crate::{RUSTC, VERMAGIC, cstruct};
 use modfs_arena::{Arena, Block, Kind};
 use modfs_core::{Errno, Export, Force, Id, Owner, Refusal, Unresolved, taint};
 use modfs_link::{GOT, Import, Layout, PARTS, Param, Part, Provided, Staging};
@@ -72,6 +72,8 @@ pub(crate) struct Linked {
     pub(crate) types: Box<[u8]>,
     /// What it taints the kernel with ([`taint`]).
     pub(crate) taints: u32,
+    /// What is to be told of that once it is there.
+    pub(crate) notes: Vec<String>,
 }
 
 /// The variable that each module may ask for.
@@ -207,22 +209,23 @@ pub(crate) fn link(
     let object = Object::parse(bytes, modfs_object::EM_X86_64).map_err(not_an_object)?;
     let info_bytes = object.section_named(".modinfo").map_or(&[][..], |s| s.data);
     let info = Modinfo::parse(info_bytes);
-    let mut taints = licence(host, name, &info);
+    let mut notes = Vec::new();
+    let mut taints = licence(host, name, &info, &mut notes);
     match check_vermagic(&info) {
-        Err(refusal) if force.vermagic => taints |= forced(host, name, &refusal),
+        Err(refusal) if force.vermagic => taints |= forced(name, &refusal.reasons, &mut notes),
         checked => checked?,
     }
     check_rustc(&info)?;
     let layout = Layout::new(&object, &PROVIDED).map_err(not_linkable)?;
     let (mut imports, differing) = resolve(host, id, &object, &info)?;
-    match differing.refuse(Errno::EINVAL) {
-        Ok(()) => {}
-        Err(refusal) if force.modversions => taints |= forced(host, name, &refusal),
-        Err(mut refusal) => {
+    if !differing.is_empty() {
+        let mut reasons = versions::explained(host, &object, &differing);
+        if !force.modversions {
             let advice = "build it anew against what there is: modfs build --symvers EXPORTER.ko";
-            refusal.reasons.push(advice.into());
-            return Err(refusal);
+            reasons.push(advice.into());
+            return Err(Refusal::all(Errno::EINVAL, reasons));
         }
+        taints |= forced(name, &reasons, &mut notes);
     }
     let (core, init) = allocate(host.arena, &layout)?;
     let bases = bases(&core, &init);
@@ -257,6 +260,7 @@ pub(crate) fn link(
     let linked = Linked {
         types: versions::exported(&object),
         taints,
+        notes,
         exports: exports.collect(),
         params: Param::read_all(&object, &layout, &bases, staging)
             .map_err(|error| not_linkable(vec![error]))?,
@@ -284,6 +288,9 @@ fn not_an_object(error: ObjectError) -> Refusal {
     Refusal::new(Errno::ENOEXEC, error.to_string())
 }
 
+/// More lines than this help nobody.
+const MOST_REASONS: usize = 32;
+
 fn not_linkable(errors: Vec<modfs_link::Error>) -> Refusal {
     let too_big = errors
         .iter()
@@ -302,30 +309,28 @@ fn not_linkable(errors: Vec<modfs_link::Error>) -> Refusal {
     Refusal::all(errno, reasons)
 }
 
-/// More lines than this help nobody.
-const MOST_REASONS: usize = 32;
-
-/// What a module taints the kernel with by its licence; the first that does is told of.
-fn licence(host: &Shared, name: &str, info: &Modinfo<'_>) -> u32 {
+/// What a module taints the kernel with by its licence; `notes` takes what is to be told of the first that does.
+fn licence(host: &Shared, name: &str, info: &Modinfo<'_>, notes: &mut Vec<String>) -> u32 {
     if info.is_gpl_compatible() {
         return 0;
     }
     if host.taints.load(Ordering::Relaxed) & taint::PROPRIETARY == 0 {
-        let licence = info.get("license").unwrap_or("unspecified");
-        let text = format!(
-            "{name}: module license '{}' taints the kernel",
-            told(licence)
-        );
-        host.log.write(Level::Warning, &text);
+        let licence = told(info.get("license").unwrap_or("unspecified"));
+        notes.push(format!(
+            "{name}: module license '{licence}' taints the kernel"
+        ));
     }
     taint::PROPRIETARY
 }
 
-/// What was found wrong is told, and not minded.
-fn forced(host: &Shared, name: &str, refusal: &Refusal) -> u32 {
-    for reason in &refusal.reasons {
-        let text = format!("{name}: by force, which taints the kernel: {reason}");
-        host.log.write(Level::Warning, &text);
+/// What was found wrong is to be told, and not minded.
+fn forced(name: &str, reasons: &[String], notes: &mut Vec<String>) -> u32 {
+    /// The log has other use.
+    const MOST: usize = 16;
+    for reason in reasons.iter().take(MOST) {
+        notes.push(format!(
+            "{name}: by force, which taints the kernel: {reason}"
+        ));
     }
     taint::FORCED
 }
@@ -371,12 +376,12 @@ impl Imports {
     }
 }
 
-fn resolve(
+fn resolve<'a>(
     host: &Shared,
     id: Id,
-    object: &Object<'_>,
+    object: &Object<'a>,
     info: &Modinfo<'_>,
-) -> Result<(Imports, Reasons), Refusal> {
+) -> Result<(Imports, Vec<Differing<'a>>), Refusal> {
     let gpl = info.is_gpl_compatible();
     let mut versions = object.versions();
     versions.sort_unstable();
@@ -392,7 +397,7 @@ fn resolve(
     let mut values = Vec::with_capacity(imports.len());
     let mut used = Vec::new();
     let mut unresolved = Reasons::default();
-    let mut differing = Reasons::default();
+    let mut differing: Vec<Differing<'_>> = Vec::new();
     let mut modules = host.modules();
     modules.resolve_all(&names, gpl, |number, outcome| {
         let ((index, bind), name) = (imports[number], names[number]);
@@ -402,15 +407,18 @@ fn resolve(
                     && let Some(wanted) = version_of(&versions, name)
                     && wanted != crc
                 {
-                    let owner = modules.owner_name(resolved.owner);
-                    differing.add(|| {
-                        let how = versions::differs(host, &modules, object, name, resolved.owner);
-                        let how = how.map(|how| format!(": {how}")).unwrap_or_default();
-                        format!(
-                            "disagrees about the version of {name}: built against {wanted:#010x}, \
-                             {owner} exports {crc:#010x}{how}"
-                        )
-                    });
+                    // Some are told; a damaged object may name one again and again.
+                    if differing.len() < MOST_DIFFERING
+                        && differing.iter().all(|known| known.symbol != name)
+                    {
+                        differing.push(Differing {
+                            symbol: name,
+                            built: wanted,
+                            there: crc,
+                            owner: resolved.owner,
+                            owner_name: modules.owner_name(resolved.owner),
+                        });
+                    }
                 }
                 if resolved.by_hand || resolved.owner != Owner::Kernel {
                     used.push(name);
@@ -436,6 +444,9 @@ fn resolve(
     modules.depend(id, used.into_iter());
     Ok((Imports { values, next: 0 }, differing))
 }
+
+/// So many symbols of other versions are told.
+const MOST_DIFFERING: usize = 64;
 
 /// Reasons for a refusal. A damaged object could give millions, so only so many are told.
 #[derive(Default)]
@@ -469,7 +480,7 @@ impl Reasons {
 }
 
 /// A name as a message tells it: that of a damaged object may be megabytes long.
-fn told(name: &str) -> Cow<'_, str> {
+pub(crate) fn told(name: &str) -> Cow<'_, str> {
     const LONGEST: usize = 256;
     match name.char_indices().find(|(at, _)| *at >= LONGEST) {
         Some((end, _)) => format!("{}…", &name[..end]).into(),

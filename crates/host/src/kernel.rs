@@ -97,7 +97,7 @@ impl Shared {
                 dead: AtomicBool::new(false),
             };
             let (address, size) = (linked.image.address(), linked.image.size());
-            let taints = linked.taints;
+            let (taints, notes) = (linked.taints, linked.notes.clone());
             let shown = self.watchers.show(name, &object, &linked, &self.log);
             let loaded = Loaded {
                 object: Some(object),
@@ -116,10 +116,15 @@ impl Shared {
             if let Some(module) = modules.get_mut(id) {
                 module.set_extent(address, size);
             }
-            Ok(taints)
+            Ok((taints, notes))
         });
         match &placed {
-            Ok(taints) => drop(self.taints.fetch_or(*taints, Ordering::Relaxed)),
+            Ok((taints, notes)) => {
+                self.taints.fetch_or(*taints, Ordering::Relaxed);
+                for note in notes {
+                    self.log.write(Level::Warning, note);
+                }
+            }
             Err(_) => modules.abort_map(id),
         }
         placed.map(drop)
@@ -381,6 +386,12 @@ impl Kernel for Shared {
         args: MapArgs,
     ) -> Result<(), Refusal> {
         if is_image(&object) {
+            if args.force != Force::default() {
+                let text = format!(
+                    "{file} is a linked image, of which no version is compared: map it without -f"
+                );
+                return Err(Refusal::new(Errno::EINVAL, text));
+            }
             return self.map_piece(module, file, object.len() as u64, args.mode);
         }
         let new = NewModule { name: module, file };

@@ -63,7 +63,7 @@ impl Symbols {
             {
                 differing.push(format!(
                     "disagrees about the version of {name}: built against {wanted:#010x}, {} exports \
-                     {crc:#010x}",
+                     {crc:#010x}; modfs explain-version says how they differ",
                     export.owner
                 ));
             }

@@ -13,8 +13,8 @@
 //! texts [`difference`] says where they part.
 //!
 //! What makes no difference to who uses a symbol is not in it: names of parameters, qualifiers of parameters
-//! themselves, attributes, where the source is. The types of the C language are called alike for all
-//! compilers.
+//! themselves, where the source is; nor is what compilers do not say. The types of the C language are called alike
+//! for all compilers; one that is not as usual has its size and encoding behind its name.
 
 #![forbid(unsafe_code)]
 

@@ -454,3 +454,34 @@ fn reasons() {
         let _ = read(&object[..end], ["f"]);
     }
 }
+
+/// Made to take time and memory: entries within entries without an end, and types of one name that only the last of a long
+/// chain tells apart.
+#[test]
+fn hostile() {
+    const HEAD: &str =
+        ".section .debug_info,\"\",@progbits\n.long e-s\ns: .short 4\n.long 0\n.byte 8\n.byte 1\n";
+    let nested = format!(
+        ".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,1,0,0,2,0x39,1,0,0,0\n{HEAD}\
+         .rept 300000\n.byte 2\n.endr\ne:\n"
+    );
+    let mut chain = format!(
+        ".section .debug_abbrev,\"\",@progbits\n.byte 1,0x11,1,0,0\n.byte 2,0x13,1,3,8,0xb,0xb,0,0\n\
+         .byte 3,0xd,0,0x49,0x13,0,0\n.byte 4,0x34,0,3,8,0x49,0x13,0,0\n.byte 0\n{HEAD}"
+    );
+    for n in 0..3000 {
+        let next = if n == 2999 { 0 } else { n + 1 };
+        chain += &format!(
+            "t{n}: .byte 2\n.asciz \"a\"\n.byte {}\n.byte 3\n.long t{next}-s+4\n.byte 0\n",
+            n / 2999
+        );
+    }
+    chain += ".byte 4\n.asciz \"f\"\n.long t0-s+4\n.byte 0\ne:\n";
+    for source in [nested, chain] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.s");
+        fs::write(&path, source).expect("write");
+        let error = read(&compiled(&path, "gcc", &["-c"]), ["f"]).expect_err("no end");
+        assert!(error.to_string().contains("has no end"), "{error}");
+    }
+}

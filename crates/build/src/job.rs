@@ -94,13 +94,13 @@ pub(crate) fn source(file: &Path) -> Option<Source> {
 }
 
 fn readable(file: &Path) -> Result<(), Error> {
+    let kind = fs::metadata(file).map_err(|e| Error::io("cannot read", file, &e))?;
     if source(file).is_none() {
         return Err(Error::Told(format!(
             "{} is no source: its name ends neither in .c nor in .S nor in .o",
             file.display()
         )));
     }
-    let kind = fs::metadata(file).map_err(|e| Error::io("cannot read", file, &e))?;
     // To open a FIFO would wait for somebody who writes to it.
     if !kind.is_file() {
         return Err(Error::Told(format!(

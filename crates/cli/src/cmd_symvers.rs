@@ -92,7 +92,7 @@ pub(crate) fn run(args: &SymversArgs) -> Result<ExitCode, String> {
         for symbol in &found.unknown {
             eprintln!(
                 "modfs: warning: symvers: {}: {symbol} has no checksum, since no compiler has said how it is \
-                 declared",
+                 declared: compile with -g; a function of Rust has to be #[unsafe(no_mangle)], too",
                 path.display()
             );
         }

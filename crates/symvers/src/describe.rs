@@ -8,23 +8,21 @@ use crate::naming::{Named, Word, base, is_usual, pointer, quoted, tidy, told};
 use crate::{Error, Symtypes};
 use gimli::constants::*;
 use gimli::{AttributeValue, DebuggingInformationEntry, DwAt, DwTag, Dwarf, Unit, UnitOffset};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Deeper, in pointers to pointers and structures without names, is no program's.
-const DEEPEST: usize = 200;
-/// Names of what is around a type are no longer.
-const LONGEST: usize = 1024;
+pub(crate) const DEEPEST: usize = 200;
 /// So many words of one type are no program's either.
 const MOST: usize = 1 << 20;
 
-type Die<'a> = DebuggingInformationEntry<Slice<'a>>;
+pub(crate) type Die<'a> = DebuggingInformationEntry<Slice<'a>>;
 
 /// Where something is declared: its unit, and where in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct At {
-    unit: usize,
-    offset: UnitOffset,
+pub(crate) struct At {
+    pub(crate) unit: usize,
+    pub(crate) offset: UnitOffset,
 }
 
 /// The declarations of symbols, as an object's DWARF has them, with all types that they reach. What the object has
@@ -43,8 +41,6 @@ pub fn read<'n>(
     while let Some(header) = headers.next()? {
         units.push(dwarf.unit(header)?);
     }
-    let wanted: HashMap<&str, Option<(Rank, At)>> =
-        symbols.into_iter().map(|name| (name, None)).collect();
     let mut reader = Reader {
         dwarf: &dwarf,
         units: &units,
@@ -52,8 +48,9 @@ pub fn read<'n>(
         places: Vec::new(),
         known: HashMap::new(),
         scopes: HashMap::new(),
+        has_types: vec![false; units.len()],
     };
-    let found = reader.find(wanted)?;
+    let found = reader.find(symbols)?;
     let mut declared = Vec::new();
     for (name, at) in found {
         let mut words = Vec::new();
@@ -69,152 +66,25 @@ pub fn read<'n>(
     told(&reader.named, declared)
 }
 
-/// How good a declaration of a symbol is; the least is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Definition,
-    Declaration,
-    /// Of what may only be called the same.
-    LocalDefinition,
-}
-
-struct Reader<'u, 'a> {
+pub(crate) struct Reader<'u, 'a> {
     dwarf: &'u Dwarf<Slice<'a>>,
-    units: &'u [Unit<Slice<'a>>],
+    pub(crate) units: &'u [Unit<Slice<'a>>],
     named: Vec<Named>,
     /// Where each of those is.
     places: Vec<At>,
     known: HashMap<At, usize>,
     /// What is around a type, with `::` behind it, where something is.
-    scopes: HashMap<At, Rc<str>>,
-}
-
-/// What is around an entry: how deep it is, and the names of what is around it, each with `::`.
-struct Around {
-    depth: isize,
-    /// `None`: no names reach from there.
-    outer: Option<Rc<str>>,
-    own: String,
-    /// With its own name; made for the first that is within.
-    inner: Option<Rc<str>>,
-}
-
-impl Around {
-    fn inner(&mut self) -> Option<Rc<str>> {
-        let outer = self.outer.as_ref()?;
-        let inner = self.inner.get_or_insert_with(|| {
-            match self.own.is_empty() || outer.len() + self.own.len() > LONGEST {
-                true => Rc::clone(outer),
-                false => format!("{outer}{}::", self.own).into(),
-            }
-        });
-        Some(Rc::clone(inner))
-    }
+    pub(crate) scopes: HashMap<At, Rc<str>>,
+    /// Whether each unit tells of types at all.
+    pub(crate) has_types: Vec<bool>,
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// Goes through all units: where each symbol is declared, of those that are, and what is around types.
-    fn find<'n>(
-        &mut self,
-        mut wanted: HashMap<&'n str, Option<(Rank, At)>>,
-    ) -> Result<BTreeMap<&'n str, At>, Error> {
-        for unit in 0..self.units.len() {
-            let mut around: Vec<Around> = Vec::new();
-            let nothing: Rc<str> = "".into();
-            let mut entries = self.units[unit].entries();
-            while let Some(die) = entries.next_dfs()? {
-                let depth = die.depth();
-                while around.last().is_some_and(|outer| outer.depth >= depth) {
-                    around.pop();
-                }
-                if around.len() > DEEPEST {
-                    return Err(Error::Endless("what is within others".to_owned()));
-                }
-                let at = At {
-                    unit,
-                    offset: die.offset(),
-                };
-                let scope = match around.last_mut() {
-                    Some(outer) => outer.inner(),
-                    None => Some(Rc::clone(&nothing)),
-                };
-                match die.tag() {
-                    DW_TAG_subprogram | DW_TAG_variable => {
-                        if scope.is_some() {
-                            self.note(&mut wanted, at, die)?;
-                        }
-                        around.push(Around {
-                            depth,
-                            outer: None,
-                            own: String::new(),
-                            inner: None,
-                        });
-                    }
-                    DW_TAG_namespace
-                    | DW_TAG_module
-                    | DW_TAG_structure_type
-                    | DW_TAG_class_type
-                    | DW_TAG_union_type
-                    | DW_TAG_enumeration_type
-                    | DW_TAG_typedef => {
-                        let outer = scope.unwrap_or_else(|| Rc::clone(&nothing));
-                        if !outer.is_empty() {
-                            self.scopes.insert(at, Rc::clone(&outer));
-                        }
-                        around.push(Around {
-                            depth,
-                            outer: Some(outer),
-                            own: self.name(at, die)?.unwrap_or_default(),
-                            inner: None,
-                        });
-                    }
-                    _ => {}
-                }
-            }
-        }
-        let found = wanted.into_iter();
-        Ok(found
-            .filter_map(|(name, found)| Some((name, found?.1)))
-            .collect())
-    }
-
-    fn note(
-        &self,
-        wanted: &mut HashMap<&str, Option<(Rank, At)>>,
-        at: At,
-        die: &Die<'a>,
-    ) -> Result<(), Error> {
-        let mut name = None;
-        for attribute in [DW_AT_linkage_name, DW_AT_MIPS_linkage_name, DW_AT_name] {
-            name = self.inherited(at, die, attribute)?;
-            if name.is_some() {
-                break;
-            }
-        }
-        let Some((of, name)) = name else {
-            return Ok(());
-        };
-        let name = self.string(of.unit, name)?;
-        let Some(best) = wanted.get_mut(name.as_str()) else {
-            return Ok(());
-        };
-        let external = self.inherited(at, die, DW_AT_external)?;
-        let rank = match (is_flag(die, DW_AT_declaration), external) {
-            (true, _) => Rank::Declaration,
-            (false, None) => Rank::LocalDefinition,
-            (false, Some(_)) => Rank::Definition,
-        };
-        if best.is_none_or(|(before, _)| rank < before) {
-            *best = Some((rank, at));
-        }
-        Ok(())
-    }
-
-    fn die(&self, at: At) -> Result<Die<'a>, Error> {
+    pub(crate) fn die(&self, at: At) -> Result<Die<'a>, Error> {
         Ok(self.units[at.unit].entry(at.offset)?)
     }
 
-    fn children(&self, at: At) -> Result<Vec<Die<'a>>, Error> {
+    pub(crate) fn children(&self, at: At) -> Result<Vec<Die<'a>>, Error> {
         let mut found = Vec::new();
         let mut tree = self.units[at.unit].entries_tree(Some(at.offset))?;
         let mut children = tree.root()?.children();
@@ -241,7 +111,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// An attribute, of the entry itself or of what it completes; and whose it is.
-    fn inherited(
+    pub(crate) fn inherited(
         &self,
         at: At,
         die: &Die<'a>,
@@ -273,12 +143,16 @@ impl<'a> Reader<'_, 'a> {
         Ok(None)
     }
 
-    fn string(&self, unit: usize, value: AttributeValue<Slice<'a>>) -> Result<String, Error> {
+    pub(crate) fn string(
+        &self,
+        unit: usize,
+        value: AttributeValue<Slice<'a>>,
+    ) -> Result<String, Error> {
         let bytes = self.dwarf.attr_string(&self.units[unit], value)?;
         Ok(String::from_utf8_lossy(bytes.slice()).into_owned())
     }
 
-    fn name(&self, at: At, die: &Die<'a>) -> Result<Option<String>, Error> {
+    pub(crate) fn name(&self, at: At, die: &Die<'a>) -> Result<Option<String>, Error> {
         match self.inherited(at, die, DW_AT_name)? {
             Some((of, value)) => Ok(Some(self.string(of.unit, value)?)),
             None => Ok(None),
@@ -286,7 +160,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// The type that an entry has; `None`: `void`.
-    fn type_at(&self, at: At, die: &Die<'a>) -> Result<Option<At>, Error> {
+    pub(crate) fn type_at(&self, at: At, die: &Die<'a>) -> Result<Option<At>, Error> {
         match self.inherited(at, die, DW_AT_type)? {
             Some((of, value)) => self.target(of.unit, value),
             None => Ok(None),
@@ -786,14 +660,14 @@ fn told_type(words: &[Word]) -> String {
     texts.take(4).collect::<Vec<_>>().join(" ")
 }
 
-fn is_parameter(die: &Die<'_>) -> bool {
+pub(crate) fn is_parameter(die: &Die<'_>) -> bool {
     matches!(
         die.tag(),
         DW_TAG_formal_parameter | DW_TAG_unspecified_parameters
     )
 }
 
-fn is_flag(die: &Die<'_>, attribute: DwAt) -> bool {
+pub(crate) fn is_flag(die: &Die<'_>, attribute: DwAt) -> bool {
     matches!(die.attr_value(attribute), Some(AttributeValue::Flag(true)))
 }
 
@@ -819,7 +693,7 @@ fn value(die: &Die<'_>, attribute: DwAt) -> Option<String> {
         (Some(number), _) => number.to_string(),
         (None, AttributeValue::Data16(number)) => number.to_string(),
         (None, AttributeValue::Block(bytes)) => {
-            let bytes = bytes.slice().iter().take(LONGEST);
+            let bytes = bytes.slice().iter().take(64);
             let digits: String = bytes.map(|byte| format!("{byte:02x}")).collect();
             format!("0x{digits}")
         }

@@ -22,6 +22,7 @@ mod carried;
 mod describe;
 mod difference;
 mod dwarf;
+mod find;
 mod interface;
 mod naming;
 mod symtypes;

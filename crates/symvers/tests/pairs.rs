@@ -448,6 +448,27 @@ fn reasons() {
         let error = read(&object, ["f"]).expect_err("nothing to read");
         assert!(error.to_string().contains(said), "{error}");
     }
+    // Only lines are told: not that it has no parameters.
+    let object = compiled(&source, "gcc", &["-c", "-g1"]);
+    assert!(read(&object, ["f"]).expect("DWARF").is_empty());
+    let source = folder.path().join("x.rs");
+    fs::write(
+        &source,
+        format!("#![no_std]\n#![crate_type = \"lib\"]\n{SHAPE}"),
+    )
+    .expect("write");
+    let flags = [
+        "--emit=obj",
+        "--edition=2024",
+        "-Cdebuginfo=line-tables-only",
+        "-Awarnings",
+    ];
+    assert!(
+        read(&compiled(&source, "rustc", &flags), ["f"])
+            .expect("DWARF")
+            .is_empty()
+    );
+    let source = folder.path().join("x.c");
     // Cut off anywhere.
     let object = compiled(&source, "gcc", &["-c", "-g"]);
     for end in (0..object.len()).step_by(7) {

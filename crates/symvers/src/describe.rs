@@ -491,7 +491,8 @@ impl<'a> Reader<'_, 'a> {
             };
             text(words, &quoted(&self.name(own, &child)?.unwrap_or_default()));
             text(words, "=");
-            text(words, &value(&child, DW_AT_const_value).unwrap_or_default());
+            let value = value(&child, DW_AT_const_value);
+            text(words, value.as_deref().unwrap_or("?"));
             text(words, ",");
         }
         Ok(())

@@ -39,7 +39,7 @@ impl Table {
             let crc = crc.ok_or(bad("no checksum, as 0x1234abcd, at its beginning"))?;
             let symbol = fields.next().filter(|field| !field.is_empty());
             let symbol = symbol.ok_or(bad("no symbol behind the checksum and a tab"))?;
-            let module = fields.next().filter(|field| !field.is_empty());
+            let module = fields.next().filter(|field| !name_of(field).is_empty());
             let module = module.ok_or(bad("no module behind the symbol and a tab"))?;
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.$/".contains(c);
             if !symbol.chars().all(is_plain) || !module.chars().all(is_plain) {

@@ -38,6 +38,7 @@ fn lines_that_are_none() {
         ("0x1\tf\tm\tEXPORT_SYMBOL\n\nf\n", 3, "no checksum"),
         ("0x123456789\tf\tm\n", 1, "no checksum"),
         ("0x1\tf\t\n", 1, "no module"),
+        ("0x1\tf\tdrivers/\n", 1, "no module"),
         ("0x1\tf\tm\"); int evil; (\"\n", 1, "in no name"),
     ] {
         let error = Table::parse(text).unwrap_err();

@@ -197,6 +197,19 @@ fn licences() {
     let told = "closed: module license 'Proprietary' taints the kernel";
     assert_eq!(log.matches("taints the kernel").count(), 1, "{log}");
     assert!(log.contains(told), "{log}");
+    // A loader outside says so by itself, and 2.4's did by a file of /proc.
+    let other = Kernel::start(&[]);
+    assert_eq!(other.get("kernel/tainted"), Ok("0\n".into()));
+    other
+        .sh(&format!("modfs ld {}", kernel.path("closed.ko").display()))
+        .ok();
+    assert_eq!(other.get("kernel/tainted"), Ok("1\n".into()));
+    let script = "cat /proc/sys/kernel/tainted\nwrite /proc/sys/kernel/tainted 2\n\
+                  write /proc/sys/kernel/tainted x\ncat /proc/sys/kernel/tainted\n";
+    fs::write(other.path("script"), script).expect("write");
+    let calls = program("calls");
+    let run = format!("modfs run --tree k/modules -- {} < script", calls.display());
+    assert_eq!(other.sh(&run).ok(), "1\nwrite: 1\nwrite: EINVAL\n3\n");
     // EXPORT_SYMBOL_GPL is for the others.
     kernel.sh("insmod area.ko").ok();
     for (licence, errno) in [("Proprietary", Some("twice")), ("GPL v2", None)] {

@@ -269,19 +269,17 @@ impl OldCalls<'_> {
                 name
             }
         };
-        let is_kernel = name == KERNEL;
-        let tree = self.tree;
-        let running = is_kernel || self.can_query(&name);
-        let answer = match which as u32 {
-            0 => return Ok(0),
-            1 => self.names(self.modules()),
-            2 | 3 | 5 if is_kernel => return Err(Errno::EINVAL),
-            2..=4 if !running => Found::default(),
-            2 => self.names(tree.lines(&name, "deps")),
-            3 => self.names(tree.lines(&name, "refs")),
-            4 => self.symbols(&name),
-            5 => self.info(&name),
-            _ => return Err(Errno::EINVAL),
+        if which as u32 == 0 {
+            return Ok(0);
+        }
+        let answer = loop {
+            let before = self.address(&name);
+            let answer = self.answer(&name, which as u32)?;
+            // It was put together of several files: all of one module, and not of the next of its name.
+            if name == KERNEL || self.address(&name) == before {
+                break answer;
+            }
+            self.find(&name)?;
         };
         let fits = answer.bytes.len() as u64 <= size;
         let value = match fits {
@@ -298,6 +296,26 @@ impl OldCalls<'_> {
             true => Ok(0),
             false => Err(Errno::ENOSPC),
         }
+    }
+
+    /// What a question is answered.
+    ///
+    /// # Errors
+    /// EINVAL: no such question, or not of the kernel.
+    fn answer(&self, name: &str, which: u32) -> Result<Found, Errno> {
+        let is_kernel = name == KERNEL;
+        let tree = self.tree;
+        let running = is_kernel || self.can_query(name);
+        Ok(match which {
+            1 => self.names(self.modules()),
+            2 | 3 | 5 if is_kernel => return Err(Errno::EINVAL),
+            2..=4 if !running => Found::default(),
+            2 => self.names(tree.lines(name, "deps")),
+            3 => self.names(tree.lines(name, "refs")),
+            4 => self.symbols(name),
+            5 => self.info(name),
+            _ => return Err(Errno::EINVAL),
+        })
     }
 
     /// The modules that were created, the newest first.

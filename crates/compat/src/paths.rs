@@ -5,7 +5,7 @@ use crate::seccomp::{Answer, I386, Listener, Notification};
 use crate::supervisor::Supervisor;
 use crate::target::{Process, Target};
 use crate::{listing, stat};
-use modfs_core::Errno;
+use modfs_core::{Errno, KERNEL};
 use rustix::fs::{Access, FileType, MemfdFlags, Mode, OFlags, Stat};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -96,6 +96,8 @@ pub(crate) struct OnOurs {
 pub(crate) enum Meant {
     /// `/proc/modules`.
     Modules,
+    /// `/proc/sys/kernel/tainted`.
+    Tainted,
     /// A file of the host, from its root on.
     Host(PathBuf),
 }
@@ -105,6 +107,7 @@ impl Meant {
     fn path(&self) -> &Path {
         match self {
             Meant::Modules => Path::new("proc/modules"),
+            Meant::Tainted => Path::new("proc/sys/kernel/tainted"),
             Meant::Host(path) => path,
         }
     }
@@ -126,6 +129,8 @@ fn meant(path: &[u8]) -> Option<Meant> {
         }
     }
     match &parts[..] {
+        // 2.4's insmod reads and writes it.
+        [b"proc", b"sys", b"kernel", b"tainted"] => Some(Meant::Tainted),
         [b"proc", b"modules"] => Some(Meant::Modules),
         [b"proc", b"ksyms"] => Some(Meant::Host("proc/ksyms".into())),
         [b"sys", b"module", ..] => {
@@ -251,7 +256,10 @@ fn open(
 
 /// Where something of ours is.
 fn path(supervisor: &Supervisor, what: &Meant) -> PathBuf {
-    supervisor.host().join(what.path())
+    match what {
+        Meant::Tainted => supervisor.tree().path(KERNEL, "tainted"),
+        what => supervisor.host().join(what.path()),
+    }
 }
 
 /// Whether a program may use a file so: we open it, but with no more rights than its own.
@@ -332,6 +340,8 @@ mod tests {
             ("/proc/modules", Some(Meant::Modules)),
             ("//proc/./modules", Some(Meant::Modules)),
             ("/proc/ksyms", host("proc/ksyms")),
+            ("/proc/sys/kernel/tainted", Some(Meant::Tainted)),
+            ("/proc/sys/kernel", None),
             ("/sys/module", host("sys/module")),
             ("/sys/module/", host("sys/module")),
             ("/sys/module/a/holders", host("sys/module/a/holders")),

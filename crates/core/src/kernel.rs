@@ -135,6 +135,15 @@ pub trait Kernel: Send + Sync {
         0
     }
 
+    /// Taints the kernel with more, as a loader outside does ([`taint`]); what has tainted it does so for good.
+    ///
+    /// # Errors
+    /// EPERM: this kernel says by itself what taints it.
+    fn taint(&self, bits: u32) -> Result<(), Refusal> {
+        let _ = bits;
+        Err(Errno::EPERM.into())
+    }
+
     /// The compiler whose Rust modules this kernel takes, as `rustc --version` says it; empty: it takes none.
     fn rustc(&self) -> String {
         String::new()

@@ -630,6 +630,11 @@ impl Kernel for Shared {
         self.helper.set_path(path)
     }
 
+    fn taint(&self, bits: u32) -> Result<(), Refusal> {
+        self.taints.fetch_or(bits, Ordering::Relaxed);
+        Ok(())
+    }
+
     fn tainted(&self) -> u32 {
         self.taints.load(Ordering::Relaxed)
     }

@@ -20,7 +20,7 @@ pub use map::{Map, MapSection, MapSymbol};
 
 use image::Files;
 use modfs_client::{Refused, Start, Tree};
-use modfs_core::Errno;
+use modfs_core::{Errno, taint};
 use modfs_link::{Layout, Param, ParamError, Staging, Value};
 use modfs_object::{EM_X86_64, Object};
 use std::io;
@@ -128,6 +128,11 @@ pub fn load(
         store(&mut files, param, values);
     }
     files.start(start.autoclean)?;
+    if !object.modinfo().is_gpl_compatible() {
+        // As 2.4's insmod; a kernel that says by itself what taints it does not take it.
+        let told = taint::PROPRIETARY.to_string();
+        let _ = std::fs::write(tree.path(modfs_core::KERNEL, "tainted"), told);
+    }
     Ok((Map::of(&object, &layout, &bases), unknown))
 }
 

@@ -7,7 +7,7 @@
 //! version     its vermagic string
 //! rustc       the compiler whose Rust modules it takes; empty: none
 //! tainted     what has tainted it: 1 a proprietary licence, 2 force, added; of Linux what
-//!             /proc/sys/kernel/tainted says
+//!             /proc/sys/kernel/tainted says; write a number to taint it with more
 //! modprobe    the program that loads modules on demand; write a path to set it
 //! ```
 
@@ -116,8 +116,8 @@ impl Node for KernelFile {
 
     fn attr(&self) -> Result<Attr, Errno> {
         let mode = match self.which {
-            Which::Symbols | Which::Version | Which::Rustc | Which::Tainted => 0o444,
-            Which::Control | Which::Modprobe => 0o644,
+            Which::Symbols | Which::Version | Which::Rustc => 0o444,
+            Which::Control | Which::Tainted | Which::Modprobe => 0o644,
         };
         let size = match self.which {
             // There may be very many.
@@ -136,7 +136,10 @@ impl Node for KernelFile {
     }
 
     fn set_attr(&self, _: &Caller, change: SetAttr) -> Result<(), Errno> {
-        let writable = matches!(self.which, Which::Control | Which::Modprobe);
+        let writable = matches!(
+            self.which,
+            Which::Control | Which::Tainted | Which::Modprobe
+        );
         only_truncation(change, writable)
     }
 
@@ -144,8 +147,9 @@ impl Node for KernelFile {
         let text = self.text(self.tree.shared().privileged(caller));
         match self.which {
             Which::Control => Ok(open_control(&self.tree, mode)),
-            Which::Modprobe => Ok(Box::new(Modprobe {
+            Which::Modprobe | Which::Tainted => Ok(Box::new(Setting {
                 tree: Arc::clone(&self.tree),
+                which: self.which,
                 mode,
                 text: Snapshot(text.into_bytes()),
             })),
@@ -231,13 +235,15 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-struct Modprobe {
+/// A file that is read whole, and whose text sets something.
+struct Setting {
     tree: Arc<ModuleTree>,
+    which: Which,
     mode: OpenMode,
     text: Snapshot,
 }
 
-impl Handle for Modprobe {
+impl Handle for Setting {
     fn read(&self, caller: &Caller, offset: u64, size: usize) -> Result<Vec<u8>, Errno> {
         if !self.mode.read {
             return Err(Errno::EBADF);
@@ -249,12 +255,19 @@ impl Handle for Modprobe {
         if !self.mode.write {
             return Err(Errno::EBADF);
         }
-        // The program runs with the host's rights.
+        // A program that is set runs with the host's rights.
         if !self.tree.shared().privileged(caller) {
             return Err(Errno::EPERM);
         }
-        let helper = self.tree.shared().kernel.set_helper(text_of(data)?);
-        helper.map_err(|refusal| refusal.errno)?;
+        let (kernel, text) = (&self.tree.shared().kernel, text_of(data)?);
+        let set = match self.which {
+            Which::Tainted => {
+                let bits = text.trim().parse().map_err(|_| Errno::EINVAL)?;
+                kernel.taint(bits)
+            }
+            _ => kernel.set_helper(text),
+        };
+        set.map_err(|refusal| refusal.errno)?;
         Ok(data.len())
     }
 }

@@ -401,7 +401,7 @@ static void line(char *text)
 		prctl(PR_SET_DUMPABLE, 0);
 	} else if (!strcmp(what, "write")) {
 		in = open(words[1], O_WRONLY);
-		told("write", in < 0 ? -errno : write(in, words[2], strlen(words[2])));
+		told("write", in < 0 ? -errno : call(SYS_write, in, (unsigned long)words[2], strlen(words[2]), 0, 0));
 	} else if (!strcmp(what, "pipe")) {
 		int ends[2];
 

@@ -152,6 +152,12 @@ say dummy map
 rm $file
 sed 's/mod_unload/mod_unlock/' /tmp/dummy.ko > $file
 say dummy map
+say dummy "map -f"
+say dummy init
+state dummy
+echo "forced: $(($(cat /tmp/m/kernel/tainted) & 2))"
+say dummy exit
+say dummy unmap
 # Release only: this kernel looks at the versions of symbols instead.
 rm $file
 sed 's/vermagic=[0-9]/vermagic=9/' /tmp/dummy.ko > $file

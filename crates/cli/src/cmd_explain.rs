@@ -128,10 +128,12 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<ExitCode, String> {
     let kernel = there.vermagic();
     let _ = match &vermagic {
         Some(found) if *found == kernel => writeln!(text, "version \"{found}\": the same"),
-        Some(found) => writeln!(text, "version \"{found}\": the kernel's is \"{kernel}\""),
+        Some(found) => writeln!(text, "version \"{found}\": here it is \"{kernel}\""),
         None => writeln!(text, "version: the module has none"),
     };
-    let of_another = vermagic.is_some_and(|found| found != kernel);
+    // A module of Linux is compared with Linux's list, and no kernel is at hand.
+    let is_ours = |found: &str| there.tree.is_some() || found.starts_with("modfs-");
+    let of_another = vermagic.is_some_and(|found| found != kernel && is_ours(&found));
     let (mut differing, mut anew) = (of_another, Vec::new());
     for import in module.imports() {
         let name = String::from_utf8_lossy(import.name);

@@ -118,16 +118,16 @@ impl Shared {
             }
             Ok((taints, notes))
         });
-        match &placed {
-            Ok((taints, notes)) => {
-                self.taints.fetch_or(*taints, Ordering::Relaxed);
-                for note in notes {
-                    self.log.write(Level::Warning, note);
-                }
-            }
-            Err(_) => modules.abort_map(id),
+        if placed.is_err() {
+            modules.abort_map(id);
         }
-        placed.map(drop)
+        drop(modules);
+        let (taints, notes) = placed?;
+        self.taints.fetch_or(taints, Ordering::Relaxed);
+        for note in notes {
+            self.log.write(Level::Warning, &note);
+        }
+        Ok(())
     }
 
     /// From here on nobody else can start it, or take its image away. Returns whether it is a linked image.

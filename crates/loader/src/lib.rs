@@ -81,7 +81,7 @@ impl LoadError {
 }
 
 /// Links an object against a tree's symbols, writes its files, and starts it. Returns where everything is, and
-/// the parameters that it does not have.
+/// the parameters that it does not have. Versions are compared whatever [`Start::force`] says.
 ///
 /// # Errors
 /// [`LoadError`].

@@ -25,6 +25,15 @@ pub(crate) struct At {
     pub(crate) offset: UnitOffset,
 }
 
+impl At {
+    pub(crate) fn of(unit: usize, die: &Die<'_>) -> At {
+        At {
+            unit,
+            offset: die.offset(),
+        }
+    }
+}
+
 /// The declarations of symbols, as an object's DWARF has them, with all types that they reach. What the object has
 /// no declaration of is left out.
 ///
@@ -188,7 +197,7 @@ impl<'a> Reader<'_, 'a> {
         let returned = self.type_at(at, die)?;
         self.type_of(returned, words, depth)?;
         text(words, "(");
-        let (mut at, mut children) = (at, self.children(at)?);
+        let (own, mut at, mut children) = (at, at, self.children(at)?);
         // Parameters may be only there where a function is declared that is completed here.
         let mut before = self.completed(at, die)?;
         for _ in 0..8 {
@@ -200,7 +209,7 @@ impl<'a> Reader<'_, 'a> {
             at = declared;
             before = self.completed(declared, &self.die(declared)?)?;
         }
-        self.convention(at, die, children.iter().any(is_parameter), words);
+        self.convention(own, die, children.iter().any(is_parameter), words)?;
         let mut first = true;
         for child in children.iter().filter(|child| is_parameter(child)) {
             if !first {
@@ -211,10 +220,7 @@ impl<'a> Reader<'_, 'a> {
                 text(words, "...");
                 continue;
             }
-            let own = At {
-                unit: at.unit,
-                offset: child.offset(),
-            };
+            let own = At::of(at.unit, child);
             let of = self.type_at(own, child)?;
             // `const int` is an `int` to who calls.
             let (of, _) = self.unqualified(of)?;
@@ -228,12 +234,21 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// How a function is called, where that is not as usual.
-    fn convention(&self, at: At, die: &Die<'a>, has_parameters: bool, words: &mut Vec<Word>) {
-        let usual = i128::from(DW_CC_normal.0);
-        let convention = number(die, DW_AT_calling_convention);
-        if let Some(convention) = convention.filter(|convention| *convention != usual) {
-            text(words, &format!("convention:{convention}"));
+    fn convention(
+        &self,
+        at: At,
+        die: &Die<'a>,
+        has_parameters: bool,
+        words: &mut Vec<Word>,
+    ) -> Result<(), Error> {
+        // Of a function that is inlined elsewhere too what it completes says so.
+        let convention = self.inherited(at, die, DW_AT_calling_convention)?;
+        if let Some((_, AttributeValue::CallingConvention(convention))) = convention
+            && convention != DW_CC_normal
+        {
+            text(words, &format!("convention:{}", convention.0));
         }
+        let is_prototyped = self.inherited(at, die, DW_AT_prototyped)?.is_some();
         // Arguments of such a one are promoted (C11, 6.5.2.2).
         let is_c = || {
             let root = self.units[at.unit].header.root_offset();
@@ -246,9 +261,10 @@ impl<'a> Reader<'_, 'a> {
                 ))
             )
         };
-        if has_parameters && !is_flag(die, DW_AT_prototyped) && is_c() {
+        if has_parameters && !is_prototyped && is_c() {
             text(words, "unprototyped");
         }
+        Ok(())
     }
 
     /// A type without its qualifiers, and those.
@@ -485,10 +501,7 @@ impl<'a> Reader<'_, 'a> {
             if child.tag() != DW_TAG_enumerator {
                 continue;
             }
-            let own = At {
-                unit: at.unit,
-                offset: child.offset(),
-            };
+            let own = At::of(at.unit, &child);
             text(words, &quoted(&self.name(own, &child)?.unwrap_or_default()));
             text(words, "=");
             let value = value(&child, DW_AT_const_value);
@@ -506,10 +519,7 @@ impl<'a> Reader<'_, 'a> {
         words: &mut Vec<Word>,
         depth: usize,
     ) -> Result<(), Error> {
-        let at = At {
-            unit,
-            offset: die.offset(),
-        };
+        let at = At::of(unit, die);
         match die.tag() {
             // One of a class is a variable.
             DW_TAG_member if is_flag(die, DW_AT_external) => {}
@@ -549,10 +559,7 @@ impl<'a> Reader<'_, 'a> {
                         None => text(words, "default"),
                     }
                     text(words, ":");
-                    let own = At {
-                        unit,
-                        offset: variant.offset(),
-                    };
+                    let own = At::of(unit, &variant);
                     for child in self.children(own)? {
                         self.nested(unit, &child, words, depth)?;
                     }

@@ -64,10 +64,7 @@ impl<'a> Reader<'_, 'a> {
                 if around.len() > DEEPEST {
                     return Err(Error::Endless("what is within others".to_owned()));
                 }
-                let at = At {
-                    unit,
-                    offset: die.offset(),
-                };
+                let at = At::of(unit, die);
                 let scope = match around.last_mut() {
                     Some(outer) => outer.inner(),
                     None => Some(Rc::clone(&nothing)),
@@ -124,7 +121,7 @@ impl<'a> Reader<'_, 'a> {
         let die = self.die(at)?;
         Ok(self.has_types[at.unit]
             || die.tag() != DW_TAG_subprogram
-            || is_flag(&die, DW_AT_prototyped)
+            || self.inherited(at, &die, DW_AT_prototyped)?.is_some()
             || self.type_at(at, &die)?.is_some()
             || self.children(at)?.iter().any(is_parameter))
     }

@@ -87,6 +87,9 @@ fn of_c_the_same() {
         "struct point { signed x; int signed y; };\nsigned int f(struct point p[2]) { return p->x; }\n",
         // Attributes that are no layout.
         "struct point { int x, y; };\n__attribute__((hot, noinline)) int f(struct point *p) { return p->x; }\n",
+        // Inlined before and behind it, and where it is its own.
+        "struct point { int x, y; };\nint f(struct point *p);\nint e(struct point *p) { return f(p) * 2; }\n\
+         int f(struct point *p) { return p->x; }\nint g(struct point *p) { return f(p) + e(p); }\n",
         // Inlined elsewhere.
         "struct point { int x, y; };\nint f(struct point *p) { return p->x; }\nint g(struct point *p) { return f(p) + f(p + 1); }\n",
     ] {
